@@ -1,0 +1,152 @@
+"""Files that HAProxy reads: each is the old one or the new one, never half of one.
+
+It owns atomic writes, their order, and the copies of a configuration beside it (the candidate, the
+last good one, the rejected one).
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from sidecar.errors import StateFolderError
+
+_TEMPORARY = ".unfinished"
+
+
+def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> bool:
+    """Make this the file's content, durably; return False and touch nothing when it already is."""
+    content = text.encode("utf-8", "surrogateescape")
+    with _explained("write", path):
+        if _content(path) == content:
+            return False
+        descriptor, name = tempfile.mkstemp(_TEMPORARY, f".{path.name}.", path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, mode)
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    return True
+
+
+def write_all(files: Mapping[Path, str], *, config: Path) -> tuple[Path, ...]:
+    """Write the files in the order of their paths, `config` last; return those that changed.
+
+    A process that starts from a half-written set then finds the old configuration and maps that
+    are as new or newer, never a configuration whose maps are missing.
+    """
+    order = sorted(files, key=lambda path: (path == config, path))
+    return tuple(path for path in order if write_atomically(path, files[path]))
+
+
+def remove_leftovers(folder: Path) -> tuple[Path, ...]:
+    """Remove what a killed writer left behind; only for the holder of the folder's lock."""
+    with _explained("clean up", folder):
+        leftovers = tuple(sorted(folder.glob(f".*{_TEMPORARY}")))
+        for leftover in leftovers:
+            leftover.unlink(missing_ok=True)
+    return leftovers
+
+
+@attrs.frozen
+class ConfigurationFile:
+    """A configuration and its copies: a candidate is checked before it takes the place.
+
+    The order is `propose`, check the candidate, then `accept` or `reject`; `keep_as_good` after
+    HAProxy runs it.
+    """
+
+    path: Path
+
+    @property
+    def candidate(self) -> Path:
+        """The proposed text, for `haproxy -c`."""
+        return self._beside("candidate")
+
+    @property
+    def rejected(self) -> Path:
+        """The newest text that did not pass its check, for people."""
+        return self._beside("rejected")
+
+    @property
+    def good(self) -> Path:
+        """The newest text that HAProxy ran."""
+        return self._beside("good")
+
+    def propose(self, text: str) -> Path:
+        """Write the candidate and return its path."""
+        write_atomically(self.candidate, text)
+        return self.candidate
+
+    def accept(self) -> None:
+        """Put the candidate in place."""
+        self._move(self.candidate, self.path)
+
+    def reject(self) -> Path:
+        """Set the candidate aside and return where it is now."""
+        self._move(self.candidate, self.rejected)
+        return self.rejected
+
+    def keep_as_good(self) -> None:
+        """Remember the text in place as one that HAProxy runs."""
+        write_atomically(self.good, self._read(self.path))
+
+    def restore_good(self) -> bool:
+        """Put the last good text back, setting the one in place aside; False if there is none."""
+        if not self.good.exists():
+            return False
+        good = self._read(self.good)
+        with _explained("set aside", self.path):
+            current = _content(self.path)
+        if current is not None and current != good.encode("utf-8", "surrogateescape"):
+            write_atomically(self.rejected, current.decode("utf-8", "surrogateescape"))
+        write_atomically(self.path, good)
+        return True
+
+    def _beside(self, ending: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{ending}")
+
+    def _move(self, source: Path, target: Path) -> None:
+        with _explained("write", target):
+            source.replace(target)
+            _sync_folder(target.parent)
+
+    def _read(self, path: Path) -> str:
+        with _explained("read", path):
+            return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(action: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateFolderError(
+            f"cannot {action} {path}: {error.strerror or error}; give rights or space to it"
+            " or choose another state folder"
+        ) from error

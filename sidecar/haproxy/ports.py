@@ -1,0 +1,37 @@
+"""Which ports HAProxy could not bind: found by binding each, for a moment, as HAProxy would."""
+
+import errno
+import socket
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+_REASONS = {
+    errno.EADDRINUSE: "is in use by another process",
+    errno.EACCES: "needs the right to bind privileged ports",
+    errno.EADDRNOTAVAIL: "is asked for on an address that this machine does not have",
+}
+
+
+def busy_ports(address: str, ports: Iterable[int]) -> Mapping[int, str]:
+    """Return the ports that cannot be bound on the address, each with why.
+
+    An empty address or `*` is every IPv4 address. The port of an HAProxy that runs already is busy
+    too, so that two processes never share one: HAProxy itself would not say it, and the kernel
+    would split the connections between them.
+    """
+    host = "0.0.0.0" if address in {"", "*"} else address.strip("[]")  # noqa: S104 - what `bind :80` means
+    busy = {port: reason for port in ports if (reason := _refusal(host, port))}
+    return MappingProxyType(busy)
+
+
+def _refusal(host: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As HAProxy does, so that connections in TIME_WAIT do not count; but without SO_REUSEPORT,
+        # with which the port of a process that sets it would look free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return _REASONS.get(error.errno or 0, f"cannot be bound: {error.strerror}")
+    return ""

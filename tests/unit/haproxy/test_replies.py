@@ -1,0 +1,428 @@
+from types import MappingProxyType
+
+import attrs
+import pytest
+
+from sidecar.errors import ReplyError
+from sidecar.haproxy.replies import (
+    Processes,
+    ReloadReply,
+    ServerRow,
+    VerdictKind,
+    Worker,
+    judge,
+    read_backends,
+    read_environment,
+    read_info,
+    read_map,
+    read_maps,
+    read_processes,
+    read_reload,
+    read_servers,
+    read_stat,
+)
+
+DONE, WAITING, REFUSED = VerdictKind.DONE, VerdictKind.WAITING, VerdictKind.REFUSED
+
+SERVERS_HEADER = (
+    "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight"
+    " srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health"
+    " srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord"
+    " srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n"
+)
+SERVERS = (
+    SERVERS_HEADER
+    + "3 app 1 s1 127.0.0.1 2 0 1 1 6 6 3 4 6 0 0 0 - 18732 - 0 8080 - - 0\n"
+    + "3 app 7 s2 2001:db8::1 0 1 10 12 6 1 0 2 0 0 0 1 - 31000 - 0 0 - - 0"
+)
+UNKNOWN_2_6 = "Unknown command, but maybe one of the following ones is a better match:\n  add map"
+UNKNOWN_2_8 = "Unknown command: 'add', but maybe one of the following ones is a better match:\n  x"
+PROC_2_8 = """\
+#<PID>          <type>          <reloads>       <uptime>        <version>      \n\
+4735            master          3 [failed: 1]   0d00h02m00s     2.8.25-5cf5d0683
+# workers
+4969            worker          1               0d00h00m18s     2.8.25-5cf5d0683
+# old workers
+4738            worker          3               0d00h01m38s     2.8.25-5cf5d0683
+4739            worker          [was: 1]        2               0d00h01m38s     2.0.1
+# programs
+"""
+
+
+def test_servers_are_read_by_the_names_of_the_columns() -> None:
+    """Each value comes from the column that the header names, IPv6 included."""
+    first, second = read_servers(SERVERS)
+
+    assert first == ServerRow(
+        backend="app",
+        name="s1",
+        id=1,
+        address="127.0.0.1",
+        port=18732,
+        operational=2,
+        admin=0,
+        weight=1,
+        initial_weight=1,
+        check_status=6,
+        check_result=3,
+        check_health=4,
+        check_state=6,
+        check_port=8080,
+    )
+    assert (second.address, second.port, second.admin) == ("2001:db8::1", 31000, 1)
+    assert (second.weight, second.initial_weight, second.operational) == (10, 12, 0)
+
+
+def test_another_order_of_columns_gives_the_same_servers() -> None:
+    """A version that inserts or moves columns is read as well."""
+    rows = [line.split(" ") for line in SERVERS.splitlines()[1:]]
+    header = rows[0][1:]
+    moved = [[*header[::-1], "new"], *([*row[::-1], "9"] for row in rows[1:])]
+
+    text = "1\n# " + "\n".join(" ".join(row) for row in moved)
+
+    assert read_servers(text) == read_servers(SERVERS)
+
+
+@pytest.mark.parametrize(
+    ("admin", "states"),
+    [
+        pytest.param(0, (False, False, True), id="ready"),
+        pytest.param(0x01, (True, False, False), id="forced maint"),
+        pytest.param(0x04, (False, False, True), id="was disabled in the file, enabled since"),
+        pytest.param(0x08, (False, True, False), id="forced drain"),
+        pytest.param(0x09, (True, False, False), id="maint wins over drain"),
+        pytest.param(0x20, (True, False, False), id="maint for want of an address"),
+    ],
+)
+def test_the_admin_state_is_maint_drain_or_ready(
+    admin: int, states: tuple[bool, bool, bool]
+) -> None:
+    """Exactly one of the three holds for every value."""
+    row = attrs.evolve(read_servers(SERVERS)[0], admin=admin)
+
+    assert (row.in_maint, row.in_drain, row.ready) == states
+
+
+def test_no_servers_are_an_empty_tuple() -> None:
+    """A header alone is a good reply."""
+    assert read_servers(SERVERS_HEADER) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("Can't find backend.", id="refusal"),
+        pytest.param(SERVERS.replace("1\n", "2\n", 1), id="another version"),
+        pytest.param(SERVERS.replace("srv_addr", "srv_address"), id="a column is missing"),
+        pytest.param(SERVERS[:-30], id="half a row"),
+        pytest.param(SERVERS.replace("31000", "x"), id="no number"),
+    ],
+)
+def test_servers_of_an_unknown_shape_raise(text: str) -> None:
+    """What cannot be read is never half a list; the error names the command."""
+    with pytest.raises(ReplyError, match="show servers state"):
+        read_servers(text)
+
+
+def test_info_is_a_mapping() -> None:
+    """Values may be empty and may hold colons."""
+    info = read_info("Name: HAProxy\nVersion: 2.8.25\nnode: a:b\ndescription: \n")
+
+    assert info == {"Name": "HAProxy", "Version": "2.8.25", "node": "a:b", "description": ""}
+    assert isinstance(info, MappingProxyType)
+
+
+@pytest.mark.parametrize("text", ["", UNKNOWN_2_8, "Permission denied"])
+def test_info_of_an_unknown_shape_raises(text: str) -> None:
+    """A refusal is not an empty mapping."""
+    with pytest.raises(ReplyError, match="show info"):
+        read_info(text)
+
+
+def test_an_environment_value_may_have_several_lines() -> None:
+    """A line without an equals sign belongs to the value before it."""
+    environment = read_environment("A=1\nHAPROXY_CFGFILES=/a=b\nLONG=one\ntwo\n")
+
+    assert environment == {"A": "1", "HAPROXY_CFGFILES": "/a=b", "LONG": "one\ntwo"}
+
+
+def test_an_environment_of_an_unknown_shape_raises() -> None:
+    """A refusal is not a variable."""
+    with pytest.raises(ReplyError, match="show env"):
+        read_environment("Permission denied")
+
+
+def test_backends_keep_their_order() -> None:
+    """The header is no backend."""
+    assert read_backends("# name\nspare\napp\n") == ("spare", "app")
+    assert read_backends("# name") == ()
+
+
+@pytest.mark.parametrize("text", ["", "Unknown command", "# name\nPermission denied"])
+def test_backends_of_an_unknown_shape_raise(text: str) -> None:
+    """A refusal is not a backend."""
+    with pytest.raises(ReplyError, match="show backend"):
+        read_backends(text)
+
+
+def test_map_values_keep_their_spaces() -> None:
+    """The key ends at the first space, the value at the end of the line; duplicates stay."""
+    text = "0x38e5fd00 /one app\n0x38e5fd90 k v  w \n0x38e5fda0 /one other\n0x1 novalue "
+
+    assert read_map(text) == (("/one", "app"), ("k", "v  w "), ("/one", "other"), ("novalue", ""))
+    assert read_map("") == ()
+
+
+def test_a_map_value_may_hold_a_line_separator_of_unicode() -> None:
+    """Only a newline ends a line."""
+    assert read_map("0x1 k a\u2028b\x0bc\n0x2 l m") == (("k", "a\u2028b\x0bc"), ("l", "m"))
+
+
+def test_an_unknown_map_raises_with_the_words_of_haproxy() -> None:
+    """It is no entry whose key is `map`."""
+    with pytest.raises(ReplyError, match="Unknown map identifier"):
+        read_map("Unknown map identifier. Please use #<id> or <file>.")
+
+
+def test_maps_are_listed_by_file() -> None:
+    """Numbers, descriptions and counters are left out, and so are maps without a file."""
+    text = (
+        "# id (file) description\n"
+        "4 (/run/a b.map) pattern loaded from file '/run/a b.map' used by map at file"
+        " 'haproxy.cfg' line 11. curr_ver=0 next_ver=0 entry_cnt=2\n"
+        "-1 () pattern for something\n"
+        "5 (virt@ledger.map) pattern loaded from file 'virt@ledger.map'. curr_ver=0\n"
+    )
+
+    assert read_maps(text) == ("/run/a b.map", "virt@ledger.map")
+
+
+@pytest.mark.parametrize("text", ["", "Unknown command", "# id (file) description\nnonsense"])
+def test_maps_of_an_unknown_shape_raise(text: str) -> None:
+    """A refusal is not an empty list."""
+    with pytest.raises(ReplyError, match="show map"):
+        read_maps(text)
+
+
+def test_quoted_statistics_are_one_field() -> None:
+    """A quoted field may hold commas, quotes and newlines; the nameless last column is left out."""
+    text = '# pxname,svname,last_chk,\napp,s1,"a, ""b""\n> c",\napp,BACKEND,,\n'
+
+    assert read_stat(text) == (
+        {"pxname": "app", "svname": "s1", "last_chk": 'a, "b"\n> c'},
+        {"pxname": "app", "svname": "BACKEND", "last_chk": ""},
+    )
+
+
+@pytest.mark.parametrize("text", ["", "Unknown command", "# pxname,svname,\napp,s1\n"])
+def test_statistics_of_an_unknown_shape_raise(text: str) -> None:
+    """A row that is too short is not filled up."""
+    with pytest.raises(ReplyError, match="show stat"):
+        read_stat(text)
+
+
+def test_processes_are_the_master_its_workers_and_the_old_ones() -> None:
+    """Reload counters and pids are read from their sections."""
+    assert read_processes(PROC_2_8) == Processes(
+        master_pid=4735,
+        reloads=3,
+        failed_reloads=1,
+        workers=(Worker(pid=4969, reloads=1, version="2.8.25-5cf5d0683"),),
+        old_workers=(
+            Worker(pid=4738, reloads=3, version="2.8.25-5cf5d0683"),
+            Worker(pid=4739, reloads=2, version="2.0.1"),
+        ),
+    )
+
+
+def test_processes_without_a_worker_are_read() -> None:
+    """HAProxy 3.2 lists the survivor of a failed reload as an old worker only."""
+    text = PROC_2_8.replace(
+        "4969            worker          1               0d00h00m18s     2.8.25-5cf5d0683\n", ""
+    )
+
+    assert read_processes(text).workers == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param(UNKNOWN_2_8, id="refusal"),
+        pytest.param(PROC_2_8[:180], id="half"),
+        pytest.param(PROC_2_8.partition("\n")[0], id="no master"),
+    ],
+)
+def test_processes_of_an_unknown_shape_raise(text: str) -> None:
+    """Nothing is guessed about processes."""
+    with pytest.raises(ReplyError, match="show proc"):
+        read_processes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ReloadReply(succeeded=None, log="")),
+        ("\n", ReloadReply(succeeded=None, log="")),
+        ("Success=1", ReloadReply(succeeded=True, log="")),
+        ("Success=1\n--\n[NOTICE] a\nb\n\n", ReloadReply(succeeded=True, log="[NOTICE] a\nb")),
+        ("Success=0\n--\n[ALERT] c", ReloadReply(succeeded=False, log="[ALERT] c")),
+    ],
+)
+def test_a_reload_succeeded_failed_or_did_not_say(text: str, expected: ReloadReply) -> None:
+    """An empty answer is neither success nor failure."""
+    assert read_reload(text) == expected
+
+
+@pytest.mark.parametrize("text", ["Success=2", "Success=10", "Permission denied", "Succ"])
+def test_a_reload_answer_of_an_unknown_shape_raises(text: str) -> None:
+    """Half an answer is no success."""
+    with pytest.raises(ReplyError, match="reload"):
+        read_reload(text)
+
+
+EXPECTED_REPLIES = [
+    ("add server app/s2 127.0.0.1:1 id 7", "New server registered."),
+    (
+        "add server app/e1 127.0.0.1:1 enabled",
+        (
+            "Keyword 'enabled' is ignored for dynamic servers. It will be rejected from 3.0"
+            " onward.\nNew server registered."
+        ),
+    ),
+    ("del server app/s2", "Server deleted."),
+    ("set server app/s2 state ready", ""),
+    ("set server app/s2 weight 10", ""),
+    (
+        "set server app/s2 addr 127.0.0.2 port 9",
+        (
+            "IP changed from '127.0.0.1' to '127.0.0.2', port changed from '1' to '9' by"
+            " 'stats socket command'"
+        ),
+    ),
+    (
+        "set server app/s2 addr 127.0.0.2 port 9",
+        "no need to change the addr, no need to change the port by 'stats socket command'",
+    ),
+    (
+        "set server app/s2 addr 127.0.0.2 port 10",
+        "no need to change the addr, port changed from '9' to '10' by 'stats socket command'",
+    ),
+    ("enable health app/s1", ""),
+    ("disable frontend f", ""),
+    ("shutdown sessions server app/s1", ""),
+    ("set map /m k v", ""),
+    ("add map @1 /m <<\nk v\n\n", ""),
+    ("del map /m k", ""),
+    ("clear map /m", ""),
+    ("prepare map /m", "New version created: 12"),
+    ("commit map @12 /m", ""),
+    ("new ssl cert /x.pem", "New empty certificate store '/x.pem'!"),
+    ("set ssl cert /x.pem <<\nPEM\n\n", "Transaction created for certificate /x.pem!"),
+    ("set ssl cert /x.pem <<\nPEM\n\n", "Transaction updated for certificate /x.pem!"),
+    ("commit ssl cert /x.pem", "Committing /x.pem.\nSuccess!"),
+    ("commit ssl cert /x.pem", "Committing /x.pem\nSuccess!"),
+    ("abort ssl cert /x.pem", "Transaction aborted for certificate '/x.pem'!"),
+    ("del ssl cert /x.pem", "Certificate '/x.pem' deleted!"),
+    ("add ssl crt-list /l /x.pem", "Inserting certificate '/x.pem' in crt-list '/l'.\nSuccess!"),
+    ("del ssl crt-list /l /x.pem", "Entry '/x.pem' deleted in crtlist '/l'!"),
+    ("add backend b from d", "New backend registered."),
+    ("publish backend b", "Backend published."),
+    ("unpublish backend b", "Backend unpublished."),
+    ("del backend b", "Backend deleted."),
+    ("wait 10s srv-removable app/s1", "Done."),
+    ("@1 add server app/s2 127.0.0.1:1", "New server registered."),
+    ("@!4711 set map /m k v", ""),
+]
+REFUSALS = [
+    ("add server app/s2 127.0.0.1:1", "Already exists a server with the same name in backend."),
+    ("add server app/s2 127.0.0.1:1", ""),
+    ("add server app/s2 127.0.0.1:1", "New server registered.\nsomething else"),
+    ("del server app/s2", "Only servers in maintenance mode can be deleted."),
+    ("del server app/s2", "No such server."),
+    ("del server app/s2", ""),
+    ("set server app/nope state ready", "No such server."),
+    ("set server app/s1 weight 3000", "Absolute weight can only be between 0 and 256 inclusive."),
+    ("set server app/s1 addr 127.0.0.1", ""),
+    ("set server app/s1 addr nonsense", "Invalid addr format. ''"),
+    ("enable health app/s1", "Health check was not configured on this server, cannot enable."),
+    ("set map /m k v", "entry not found."),
+    ("del map /m k", "Key not found."),
+    ("prepare map /m", ""),
+    ("commit map @9 /m", "Version number out of range."),
+    ("add map /m <<\nk v\n\n", "Unknown map identifier. Please use #<id> or <file>."),
+    ("new ssl cert /x.pem", "Certificate '/x.pem' already exists!"),
+    (
+        "set ssl cert /x.pem <<\nabc\n\n",
+        (
+            "unable to load certificate from file '/x.pem': no start line.\nCan't load the"
+            " payload\nCan't update /x.pem!"
+        ),
+    ),
+    ("commit ssl cert /x.pem", "No ongoing transaction! !\nCan't commit /x.pem!"),
+    ("abort ssl cert /x.pem", "No ongoing transaction!"),
+    (
+        "del ssl cert /x.pem",
+        "Can't remove the certificate: certificate '/x.pem' in use, can't be deleted!",
+    ),
+    ("del ssl cert /x.pem", "Can't remove the certificate: certificate '/x.pem' doesn't exist!"),
+    (
+        "add ssl crt-list /no /x.pem",
+        "Can't edit the crt-list: crt-list '/no' does not exist!",
+    ),
+    (
+        "add backend b from d",
+        (
+            "New backend registered (no support for dynamic servers: backend 'b' uses a non dynamic"
+            " load balancing method)."
+        ),
+    ),
+    ("wait 1s srv-removable app/s1", "Interrupted."),
+    ("wait 1s srv-removable app/s1", "Failed."),
+    ("nonsense app/s1", ""),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("command", "reply"), EXPECTED_REPLIES)
+def test_an_expected_reply_is_done(command: str, reply: str) -> None:
+    """The text that HAProxy gives for a command it carried out counts."""
+    assert judge(command, reply).kind is DONE
+
+
+@pytest.mark.parametrize(("command", "reply"), REFUSALS)
+def test_any_other_reply_is_a_refusal_with_its_text(command: str, reply: str) -> None:
+    """The operator reads what HAProxy said."""
+    verdict = judge(command, reply)
+
+    assert (verdict.kind, verdict.text) == (REFUSED, reply)
+
+
+@pytest.mark.parametrize("command", sorted({command for command, _ in EXPECTED_REPLIES}))
+@pytest.mark.parametrize("reply", [UNKNOWN_2_6, UNKNOWN_2_8, "Permission denied"])
+def test_an_unknown_command_is_refused_whatever_was_asked(command: str, reply: str) -> None:
+    """HAProxy calls it a notice; for us nothing was done."""
+    assert judge(command, reply).kind is REFUSED
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("del server a/b", "Server still has connections attached to it, cannot remove it."),
+        ("@1 del server a/b", "Server still has connections attached to it, cannot remove it."),
+        ("wait 1s srv-removable a/b", "Wait delay expired."),
+        ("wait 1s srv-removable a/b", "Wait delay expired.\n"),
+    ],
+)
+def test_sessions_that_remain_are_waited_for(command: str, reply: str) -> None:
+    """A server that is still in use is no failure."""
+    assert judge(command, reply).kind is WAITING
+
+
+def test_a_waiting_text_for_another_command_is_a_refusal() -> None:
+    """Only deleting and waiting can wait."""
+    reply = "Server still has connections attached to it, cannot remove it."
+
+    assert judge("set server a/b state maint", reply).kind is REFUSED
