@@ -1,0 +1,356 @@
+"""Marathon's REST API and the opening of its event stream: failover, deadlines, limits.
+
+Every answer is either of the documented shape or an error of `sidecar.errors` whose text names the
+URL and the reason. Fetching and streaming have a session each, so that one thread may fetch while
+another opens the stream; two threads must not fetch at once.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import attrs
+import requests
+import urllib3
+from requests.auth import HTTPBasicAuth
+
+from sidecar.errors import (
+    MarathonAnswerError,
+    MarathonError,
+    MarathonRefusedError,
+    MarathonUnreachableError,
+    UsageError,
+)
+from sidecar.marathon.endpoints import Endpoint, endpoint_of, redirected
+from sidecar.marathon.events import EVENT_TYPES
+from sidecar.marathon.schema import App, AppId, ShapeError, UnreadableApp, read_app, read_apps
+
+T = TypeVar("T")
+Query = tuple[tuple[str, str], ...]
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_HOPS = 3
+_READ_SIZE = 65536
+# Names that Marathon refuses for apps, because its own paths end so or mean another thing.
+_RESERVED_NAMES = frozenset({"", ".", "..", "*", "restart", "tasks", "versions"})
+
+
+@attrs.frozen
+class _Call:
+    """One request as it would go to any endpoint."""
+
+    session: requests.Session
+    path: str
+    query: Query
+    read_timeout: float
+    deadline: float
+
+
+class _NoSuchAppError(Exception):
+    """Marathon itself says that the app, or that version of it, does not exist."""
+
+
+class MarathonClient:
+    """Asks Marathon, first at the endpoint that answered last, then at the others.
+
+    `total_timeout` bounds a call over all endpoints. It is looked at between two reads of a body,
+    so a call may last one `read_timeout` longer. Proxies and `.netrc` of the environment are not
+    used: a password goes nowhere unasked.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        credentials: tuple[str, str] | None = None,
+        ca_file: str | None = None,
+        connect_timeout: float = 3.05,
+        read_timeout: float = 10.0,
+        total_timeout: float = 60.0,
+        silence_timeout: float = 30.0,
+        max_body: int = 256 << 20,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not urls:
+            raise UsageError("no URL of Marathon is given")
+        self._endpoints = tuple(endpoint_of(url, credentials) for url in urls)
+        self._preferred = 0
+        self._verify: str | bool = ca_file or True
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._total_timeout = total_timeout
+        self._silence_timeout = silence_timeout
+        self._max_body = max_body
+        self._clock = clock
+        self._fetching = _session({"Accept": "application/json"})
+        # Marathon compares this Accept as a whole; compression would hold events back.
+        self._streaming = _session({"Accept": "text/event-stream", "Accept-Encoding": "identity"})
+
+    def __enter__(self) -> Self:
+        """Keep connections until the block ends."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """Close the idle connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the idle connections; a stream that is open stays its owner's."""
+        self._fetching.close()
+        self._streaming.close()
+
+    def prefer_another(self) -> None:
+        """Begin the next call at another endpoint, if there is one."""
+        self._preferred = (self._preferred + 1) % len(self._endpoints)
+
+    def apps(self) -> tuple[tuple[App, ...], tuple[UnreadableApp, ...]]:
+        """Fetch all apps with their tasks and readiness, and those that could not be read.
+
+        Raises:
+            MarathonError: no endpoint gave a usable answer.
+        """
+        query = (("embed", "apps.tasks"), ("embed", "apps.readiness"))
+        return self._fetch("/v2/apps", query, read=read_apps)
+
+    def app(self, app_id: AppId) -> App | None:
+        """Fetch one app with its tasks and readiness; None if Marathon says that it has no such.
+
+        Raises:
+            MarathonError: no endpoint gave a usable answer.
+        """
+
+        def read(value: object) -> App:
+            inner = value.get("app") if isinstance(value, Mapping) else None
+            return _expect(read_app(inner), app_id)
+
+        query = (("embed", "app.tasks"), ("embed", "app.readiness"))
+        return self._fetch_of(app_id, "", query=query, read=read)
+
+    def app_version(self, app_id: AppId, version: str) -> App | None:
+        """Fetch the definition that an app had in a version; None if Marathon has no such.
+
+        Raises:
+            MarathonError: no endpoint gave a usable answer.
+        """
+
+        def read(value: object) -> App:
+            return _expect(read_app(value), app_id)
+
+        return self._fetch_of(app_id, f"/versions/{quote(version, safe='')}", query=(), read=read)
+
+    def versions(self, app_id: AppId) -> tuple[str, ...]:
+        """List an app's versions in Marathon's order; none for an app that it does not have.
+
+        Raises:
+            MarathonError: no endpoint gave a usable answer.
+        """
+        return self._fetch_of(app_id, "/versions", query=(), read=_read_versions) or ()
+
+    def open_events(self) -> requests.Response:
+        """Open the event stream, at the leader if Marathon sends us there.
+
+        The response is the caller's to close; a read of it fails after `silence_timeout`.
+
+        Raises:
+            MarathonError: no endpoint gave a stream.
+        """
+        query = (*(("event_type", name) for name in EVENT_TYPES), ("plan-format", "light"))
+        call = self._call(self._streaming, "/v2/events", query)
+        call = attrs.evolve(call, read_timeout=self._silence_timeout)
+
+        def attempt(endpoint: Endpoint) -> requests.Response:
+            response = self._send(endpoint, call)
+            try:
+                _check_stream(response)
+            except MarathonError:
+                response.close()
+                raise
+            return response
+
+        return self._at_one_endpoint(attempt, call.deadline)
+
+    def _fetch_of(
+        self, app_id: AppId, rest: str, *, query: Query, read: Callable[[object], T]
+    ) -> T | None:
+        names = app_id.removeprefix("/").split("/")
+        if names[-1] in _RESERVED_NAMES or {"", ".", ".."} & set(names):
+            return None  # no app can have this name, and the path would mean something else
+        path = "/".join(quote(name, safe="") for name in names)
+        try:
+            return self._fetch(f"/v2/apps/{path}{rest}", query, read=read, app_id=app_id)
+        except _NoSuchAppError:
+            return None
+
+    def _fetch(
+        self, path: str, query: Query, *, read: Callable[[object], T], app_id: str = ""
+    ) -> T:
+        call = self._call(self._fetching, path, query)
+
+        def attempt(endpoint: Endpoint) -> T:
+            with self._send(endpoint, call) as response:
+                telling = response.status_code in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}
+                body = self._body(response, call.deadline) if telling else b""
+                _check_status(response, body, app_id)
+                return _read_json(response.url, body, read)
+
+        return self._at_one_endpoint(attempt, call.deadline)
+
+    def _call(self, session: requests.Session, path: str, query: Query) -> _Call:
+        deadline = self._clock() + self._total_timeout
+        return _Call(session, path, query, self._read_timeout, deadline)
+
+    def _at_one_endpoint(self, attempt: Callable[[Endpoint], T], deadline: float) -> T:
+        first, count = self._preferred, len(self._endpoints)
+        failures: list[MarathonError] = []
+        for index in (*range(first, count), *range(first)):
+            if failures and self._clock() >= deadline:
+                break
+            try:
+                answer = attempt(self._endpoints[index])
+            except MarathonError as error:
+                failures.append(error)
+                # One that eats all the time there is must not be the first again.
+                self._preferred = (index + 1) % count
+            else:
+                self._preferred = index
+                return answer
+        raise _most_telling(failures) from failures[-1]
+
+    def _send(self, endpoint: Endpoint, call: _Call) -> requests.Response:
+        """Ask one endpoint, and the leader that it names; our own hops keep the credentials."""
+        for _ in range(_MAX_HOPS + 1):
+            response = self._send_once(endpoint, call)
+            location = response.headers.get("Location")
+            if response.status_code not in _REDIRECTS or location is None:
+                return response
+            response.close()
+            endpoint = redirected(endpoint, location, path=call.path)
+        raise MarathonAnswerError(f"{endpoint.url}{call.path} redirects in a circle")
+
+    def _send_once(self, endpoint: Endpoint, call: _Call) -> requests.Response:
+        url = endpoint.url + call.path
+        try:
+            return call.session.get(
+                url,
+                params=call.query,
+                auth=_basic_auth(endpoint.credentials),
+                timeout=(self._connect_timeout, call.read_timeout),
+                verify=self._verify,
+                allow_redirects=False,
+                stream=True,
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise MarathonUnreachableError(f"{url} did not answer: {_cause(error)}") from error
+
+    def _body(self, response: requests.Response, deadline: float) -> bytes:
+        body = bytearray()
+        url = _shown(response.url)
+        try:
+            while piece := response.raw.read1(_READ_SIZE, decode_content=True):
+                body += piece
+                if len(body) > self._max_body:
+                    raise MarathonAnswerError(f"{url} sent more than {self._max_body} bytes")
+                if self._clock() >= deadline:
+                    raise MarathonUnreachableError(f"{url} did not end its answer in time")
+        except (urllib3.exceptions.TimeoutError, OSError) as error:
+            raise MarathonUnreachableError(f"{url} stopped answering: {_cause(error)}") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise MarathonAnswerError(f"{url} sent half an answer: {_cause(error)}") from error
+        return bytes(body)
+
+
+def _session(headers: Mapping[str, str]) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.update({"User-Agent": "marathon-lb-sidecar", **headers})
+    return session
+
+
+def _basic_auth(credentials: tuple[str, str] | None) -> HTTPBasicAuth | None:
+    if credentials is None:
+        return None
+    user, password = credentials
+    return HTTPBasicAuth(user.encode(), password.encode())
+
+
+def _check_status(response: requests.Response, body: bytes, app_id: str) -> None:
+    url, status = _shown(response.url), response.status_code
+    if status == HTTPStatus.OK:
+        return
+    if status == HTTPStatus.NOT_FOUND:
+        if app_id and _is_about(body, app_id):
+            raise _NoSuchAppError
+        raise MarathonAnswerError(f"{url} answered 404, and not in Marathon's words")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise MarathonUnreachableError(f"{url} answered {status}")
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise MarathonRefusedError(f"{url} refused with {status}")
+    raise MarathonAnswerError(f"{url} answered {status} instead of 200")
+
+
+def _is_about(body: bytes, app_id: str) -> bool:
+    """Tell Marathon's "App '/web' does not exist" from the 404 of a proxy before it."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    message = answer.get("message") if isinstance(answer, Mapping) else None
+    return isinstance(message, str) and app_id in message
+
+
+def _check_stream(response: requests.Response) -> None:
+    _check_status(response, b"", "")
+    kind = response.headers.get("Content-Type", "")
+    if not kind.startswith("text/event-stream"):
+        raise MarathonAnswerError(f"{_shown(response.url)} sent {kind!r} instead of events")
+
+
+def _read_json(url: str, body: bytes, read: Callable[[object], T]) -> T:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MarathonAnswerError(f"{_shown(url)} did not send JSON: {error}") from error
+    try:
+        return read(value)
+    except ShapeError as error:
+        raise MarathonAnswerError(f"{_shown(url)} sent another shape: {error}") from error
+
+
+def _expect(app: App, app_id: AppId) -> App:
+    if app.id != app_id:
+        raise ShapeError(f"asked for {app_id!r}, got {app.id!r}")
+    return app
+
+
+def _read_versions(value: object) -> tuple[str, ...]:
+    rows = value.get("versions") if isinstance(value, Mapping) else None
+    if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
+        raise ShapeError("the answer has no list of texts 'versions'")
+    return tuple(rows)
+
+
+def _most_telling(failures: Sequence[MarathonError]) -> MarathonError:
+    """Sum up why no endpoint served; a refusal or a wrong answer says more than silence."""
+    ranks: dict[type, int] = {MarathonRefusedError: 0, MarathonAnswerError: 1}
+    best = min(failures, key=lambda failure: ranks.get(type(failure), 2))
+    return type(best)("; ".join(str(failure) for failure in failures))
+
+
+def _shown(url: str) -> str:
+    return url.partition("?")[0]
+
+
+def _cause(error: BaseException) -> str:
+    """Find the error that the libraries wrapped: it names the reason, and no object addresses."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(error) or type(error).__name__
