@@ -1,0 +1,202 @@
+-- The endpoints on :9090 that marathon-lb's scripts and dashboards ask, as HTTP services.
+--
+-- They answer from memory: each asks its own HAProxy over unix sockets and shows backends under
+-- their true names, as the ledger map tells them.
+--
+-- lua-load endpoints.lua COMMAND-SOCKET MASTER-SOCKET|- CONFIG-FILE STATS-SOCKET STATE-FOLDER
+--
+-- or, for HAProxy 2.6, the same five words by `setenv MLB_ENDPOINTS "..."` before `lua-load`.
+--
+-- The command socket has level admin: from HAProxy 3.3 on, `show map` is refused below it.
+-- Services: getvhostmap getappmap getconfig getpids mlb_stats mlb_metrics
+-- Needs HAProxy 2.6 or later, and `lua-prepend-path` for lib/.
+-- SPDX-License-Identifier: Apache-2.0
+
+local answers = require("lib.answers")
+local ledger = require("lib.ledger")
+local listing = require("lib.listing")
+local metrics = require("lib.metrics")
+local processes = require("lib.processes")
+local sockets = require("lib.sockets")
+local stats = require("lib.stats")
+
+local USAGE = "endpoints.lua takes five arguments: the command socket, the master socket (- for "
+    .. "none), the configuration file, the internal stats socket and the state folder"
+
+local VHOST_MAPS = { "domain2backend.map", "hostpath2backend.map", "hostpathi2backend.map" }
+
+-- A reload closes the master's connections, so a cut-off answer is asked for again.
+local MASTER_TRIES = 3
+local MASTER_SECONDS = 1
+local MASTER_PAUSE_MS = 100
+
+local function arguments(...)
+    local given = { ... }
+    if #given == 0 then -- HAProxy 2.6 passes none to a script
+        for word in (os.getenv("MLB_ENDPOINTS") or ""):gmatch("%S+") do
+            given[#given + 1] = word
+        end
+    end
+    if #given ~= 5 then
+        error(("%s; there are %d"):format(USAGE, #given), 0)
+    end
+    for index, value in ipairs(given) do
+        if value:sub(1, 1) ~= "/" and not (index == 2 and value == "-") then
+            error(("%s; argument %d is no absolute path: '%s'"):format(USAGE, index, value), 0)
+        end
+    end
+    return {
+        command = given[1],
+        master = given[2] ~= "-" and given[2] or nil,
+        config = given[3],
+        stats = given[4],
+        folder = given[5]:gsub("/+$", ""),
+    }
+end
+
+local at = arguments(...)
+
+-- Returns a map's entries; or nil and a sentence.
+local function read_map(name, deadline)
+    local file = at.folder .. "/" .. name
+    local reply, problem = sockets.command(at.command, "show map " .. file, deadline)
+    if not reply then
+        return nil, problem
+    end
+    local entries, refusal = ledger.entries(reply)
+    return entries, refusal and ("HAProxy has no map %s: %s"):format(file, refusal)
+end
+
+local function read_names(deadline)
+    local entries, problem = read_map("backend2app.map", deadline)
+    return entries and ledger.names(entries), problem
+end
+
+-- Returns the entries of the maps named and the names to show; or nil, nil and a sentence.
+local function read_maps(files)
+    local deadline = sockets.deadline()
+    local names, problem = read_names(deadline)
+    if not names then
+        return nil, nil, problem
+    end
+    local maps = {}
+    for index, file in ipairs(files) do
+        maps[index], problem = read_map(file, deadline)
+        if not maps[index] then
+            return nil, nil, problem
+        end
+    end
+    return maps, names
+end
+
+local function vhost_map(applet)
+    local maps, names, problem = read_maps(VHOST_MAPS)
+    if not maps then
+        return answers.failure(applet, 503, problem)
+    end
+    local hosts = listing.plain(maps[1], names)
+    answers.text(applet, hosts .. listing.ranked({ maps[2], maps[3] }, names))
+end
+
+local function app_map(applet)
+    local maps, names, problem = read_maps({ "app2backend.map" })
+    if not maps then
+        return answers.failure(applet, 503, problem)
+    end
+    answers.text(applet, listing.plain(maps[1], names))
+end
+
+-- A plain read blocks, but a local file of this size is in the page cache.
+local function config(applet)
+    local file = io.open(at.config, "r")
+    local text = file and file:read("a")
+    if file then
+        file:close()
+    end
+    if not text then
+        return answers.failure(applet, 404, ("%s cannot be read"):format(at.config))
+    end
+    answers.text(applet, text)
+end
+
+local function master_pids()
+    for try = 1, at.master and MASTER_TRIES or 0 do
+        if try > 1 then
+            core.msleep(MASTER_PAUSE_MS)
+        end
+        local deadline = sockets.deadline(MASTER_SECONDS)
+        local reply = sockets.master_command(at.master, "show proc", deadline)
+        local found = processes.pids(reply or "")
+        if #found > 0 then
+            return found
+        end
+    end
+    return nil
+end
+
+local function pids(applet)
+    local found = master_pids()
+    if not found then
+        local reply, problem = sockets.command(at.command, "show info", sockets.deadline())
+        if not reply then
+            return answers.failure(applet, 503, problem)
+        end
+        found = processes.own_pid(reply)
+    end
+    answers.text(applet, table.concat(found, " ") .. "\n")
+end
+
+-- Passes a page of the internal frontend on, rewritten.
+local function pass_on(applet, target, deadline, rewriter)
+    local page, problem = sockets.get(at.stats, target, deadline, rewriter)
+    if not page then
+        return answers.failure(applet, 503, problem)
+    end
+    answers.pieces(applet, page.pieces, {
+        ["Content-Type"] = page.head["content-type"],
+        ["Refresh"] = page.head["refresh"],
+    })
+end
+
+local function stats_page(applet)
+    local deadline = sockets.deadline()
+    local names, problem = read_names(deadline)
+    if not names then
+        return answers.failure(applet, 503, problem)
+    end
+    local query, in_scope = ledger.scoped(applet.qs, names)
+    pass_on(applet, "/haproxy?" .. query, deadline, function(content_type)
+        return stats.rewriter(in_scope, content_type, query)
+    end)
+end
+
+local function metrics_page(applet)
+    local deadline = sockets.deadline()
+    local names, problem = read_names(deadline)
+    if not names then
+        return answers.failure(applet, 503, problem)
+    end
+    local query = applet.qs ~= "" and "?" .. applet.qs or ""
+    pass_on(applet, "/metrics" .. query, deadline, function()
+        return metrics.rewriter(names)
+    end)
+end
+
+-- Registers a service that reads only.
+local function register(name, service)
+    core.register_service(name, "http", function(applet)
+        if applet.method ~= "GET" and applet.method ~= "HEAD" then
+            return answers.failure(applet, 405, "This can only be read, with GET")
+        elseif applet.qs:find("[%c%s]") then
+            return answers.failure(applet, 400, "The query has characters that no URL has")
+        end
+        service(applet)
+    end)
+end
+
+register("getvhostmap", vhost_map)
+register("getappmap", app_map)
+register("getconfig", config)
+register("getpids", pids)
+register("mlb_stats", stats_page)
+register("mlb_metrics", metrics_page)
