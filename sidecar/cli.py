@@ -1,0 +1,196 @@
+"""The command line: every command, its flags made from the settings' table, its errors and codes.
+
+Exit codes: 0 done, 1 it failed, 2 wrong arguments or a state folder that cannot be used.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from sidecar import app, inspection, telemetry
+from sidecar.control import ask
+from sidecar.errors import SidecarError
+from sidecar.settings import Option, Settings, flag, options, variable
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_EVERYWHERE = ("state_dir", "log_format", "log_level")
+_READS_MARATHON = {"Marathon", "Apps"}
+"""Sections of settings that a command needs which reads apps."""
+
+
+class _Group(click.Group):
+    """Turns our errors into one sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (as click has it)
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except SidecarError as error:
+            click.echo(f"mlb-sidecar: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="marathon-lb-sidecar", prog_name="mlb-sidecar")
+def main() -> None:
+    """Watch Marathon and drive HAProxy through its Runtime API, without reloads.
+
+    Every flag can also be given as an environment variable: --http-port is MLB_HTTP_PORT.
+    """
+
+
+def _with_settings(wanted: Callable[[str, Option], bool]) -> Callable[[Command], Any]:
+    """Give a command the flags of those settings; it is called with a `Settings`."""
+
+    def decorate(function: Command) -> Any:  # noqa: ANN401 (click makes a command of it)
+        chosen = [row for row in options() if wanted(row[0], row[2])]
+
+        def command(**values: Any) -> Any:  # noqa: ANN401 (as click has it)
+            names = {name for name, _, _ in chosen}
+            given = {key: value for key, value in values.items() if key in names}
+            rest = {key: value for key, value in values.items() if key not in names}
+            settings = Settings(**given)
+            telemetry.configure(form=settings.log_format, level=settings.log_level)
+            return function(settings, **rest)
+
+        functools.update_wrapper(command, function)  # also the options that click noted on it
+        for name, default, option in reversed(chosen):
+            command = _flag(name, default, option)(command)
+        return command
+
+    return decorate
+
+
+def _flag(name: str, default: Any, option: Option) -> Callable[[Any], Any]:  # noqa: ANN401 (any setting)
+    names = [flag(name), *([option.short] if option.short else [])]
+    kind: dict[str, Any] = {}
+    if isinstance(default, bool) or default is None:
+        names = [f"{flag(name)}/--no-{flag(name)[2:]}", *names[1:]]
+    elif option.choices:
+        kind["type"] = click.Choice(option.choices)
+    elif not option.several:
+        kind["type"] = type(default)
+    return click.option(
+        *names,
+        name,
+        default=default,
+        multiple=option.several,
+        metavar=option.metavar,
+        envvar=variable(name),
+        show_envvar=True,
+        show_default=default not in ("", (), None) and not option.secret,
+        help=option.help,
+        **kind,
+    )
+
+
+def _all(_: str, __: Option) -> bool:
+    return True
+
+
+def _reading(name: str, option: Option) -> bool:
+    return option.section in {*_READS_MARATHON, "Frontends", "HAProxy"} or name in _EVERYWHERE
+
+
+def _running(name: str, _: Option) -> bool:
+    return name in _EVERYWHERE
+
+
+@main.command()
+@_with_settings(_all)
+def run(settings: Settings) -> None:
+    """Do the main job until stopped: follow Marathon, keep HAProxy as it should be.
+
+    HAProxy is started here, or found again if one runs in the state folder already. With
+    --haproxy-socket and --master-socket it is one that somebody else starts from
+    STATE_DIR/haproxy.cfg.
+    """
+    app.run(settings)
+
+
+@main.command()
+@_with_settings(_reading)
+@click.option("--skeleton", is_flag=True, help="Without apps: Marathon is not asked.")
+@click.option("--write", is_flag=True, help="Into the state folder, instead of to the screen.")
+def render(settings: Settings, *, skeleton: bool, write: bool) -> None:
+    """Show the configuration and the maps for the apps that Marathon has now."""
+    files = inspection.rendered(settings, skeleton=skeleton)
+    if write:
+        for path in inspection.write(settings, files):
+            click.echo(str(path))
+        return
+    for name, text in files.items():
+        click.echo(f"# ---- {name}\n{text}")
+
+
+@main.command()
+@_with_settings(_reading)
+def plan(settings: Settings) -> None:
+    """Show what would be sent to HAProxy now, and why it would be reloaded; send nothing."""
+    found = inspection.planned(settings)
+    for problem in found.problems:
+        click.echo(f"problem: {problem}")
+    for command in found.commands:
+        click.echo(command)
+    for reason in found.reasons:
+        click.echo(f"reload: {reason}")
+    if not (found.commands or found.reasons):
+        click.echo("nothing: HAProxy is as it should be")
+
+
+@main.command()
+@_with_settings(_running)
+@click.option("--json", "as_json", is_flag=True, help="Everything, for scripts.")
+def status(settings: Settings, *, as_json: bool) -> None:
+    """Show apps, backends, servers, problems, reloads and freshness of the running sidecar."""
+    state = ask(settings, "GET", "/state")
+    if as_json:
+        click.echo(json.dumps(state, indent=2))
+        return
+    for line in inspection.status_lines(state):
+        click.echo(line)
+
+
+@main.command()
+@_with_settings(lambda name, _: name in {*_EVERYWHERE, "haproxy_socket", "master_socket"})
+@click.argument("names", nargs=-1, metavar="[MAP]...")
+def maps(settings: Settings, names: tuple[str, ...]) -> None:
+    """Show the maps that HAProxy has in memory now, with the true names of backends."""
+    for name, entries in inspection.maps(settings, names).items():
+        click.echo(f"# ---- {name}")
+        for key, value in entries.items():
+            click.echo(f"{key} {value}")
+
+
+@main.command()
+@_with_settings(_running)
+def release(settings: Settings) -> None:
+    """Let the running sidecar use a full fetch that it holds because it takes away too much."""
+    ask(settings, "POST", "/release")
+    click.echo("released")
+
+
+@main.command()
+@_with_settings(_all)
+@click.pass_context
+def demo(context: click.Context, settings: Settings) -> None:
+    """Do the main job with a small Marathon of its own and three example apps.
+
+    With --marathon (or MARATHON=URL for make run) it follows that Marathon instead.
+    """
+    from sidecar.demo import show  # noqa: PLC0415 (nobody else needs the local Marathon)
+
+    show.run(settings, chosen=_chosen(context))
+
+
+def _chosen(context: click.Context) -> frozenset[str]:
+    """The settings that somebody gave, by flag or variable."""
+    given = {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT}
+    names: Iterable[str] = context.params
+    return frozenset(name for name in names if context.get_parameter_source(name) in given)

@@ -1,0 +1,175 @@
+"""`mlb-sidecar demo`: a local Marathon, three example apps, and the main job beside them.
+
+With a Marathon given it follows that one. Frontends whose ports are taken or privileged get the
+next free ones; every address is said.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import click
+
+from sidecar import app
+from sidecar.errors import SidecarError, UsageError
+from sidecar.haproxy.ports import busy_ports
+from sidecar.haproxy.process import adopt
+from sidecar.settings import Settings
+
+_FRONTENDS = {"http_port": 8000, "https_port": 8443, "appid_port": 9091, "stats_port": 9090}
+"""Where to look for a free port when the usual one cannot be had."""
+_MARATHON_PORT = 8080
+_MARATHON_TAKES = 15.0
+_PORTS_FILE = "demo-ports.json"
+
+
+def run(settings: Settings, *, chosen: frozenset[str]) -> None:
+    """Do the main job where it can be watched; `chosen` are the settings that somebody gave.
+
+    Raises:
+        SidecarError: it cannot be begun, or cannot go on.
+    """
+    settings = _at_home(settings, chosen)
+    settings = _with_free_ports(settings, chosen)
+    if "marathon" in chosen:
+        app.run(settings, ready=lambda: _say(settings, local=False))
+        return
+    # The example apps have health checks, and a task that is not up yet should get no request.
+    settings = attrs.evolve(settings, health_check=True)
+    with _local_marathon() as url:
+        settings = attrs.evolve(settings, marathon=(url,))
+        app.run(settings, ready=lambda: _say(settings, local=True))
+
+
+def _at_home(settings: Settings, chosen: frozenset[str]) -> Settings:
+    """Listen on loopback, and keep the state where anybody may write and paths are short."""
+    if "bind" not in chosen:
+        settings = attrs.evolve(settings, bind="127.0.0.1")
+    if "state_dir" not in chosen:
+        folder = Path(tempfile.gettempdir()) / f"mlb-sidecar-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise UsageError(f"{folder} belongs to somebody else; give --state-dir DIR")
+        settings = attrs.evolve(settings, state_dir=str(folder))
+    return settings
+
+
+def _with_free_ports(settings: Settings, chosen: frozenset[str]) -> Settings:
+    """Ports that can be bound; those of an HAProxy that runs here already are kept."""
+    remembered = Path(settings.state_dir) / _PORTS_FILE
+    if adopt(Path(settings.state_dir)) is not None and remembered.exists():
+        ports = json.loads(remembered.read_text())
+        return attrs.evolve(settings, **{k: v for k, v in ports.items() if k not in chosen})
+    ports = {}
+    taken = {getattr(settings, name) for name in _FRONTENDS if name in chosen}
+    for name, start in _FRONTENDS.items():
+        if name in chosen:
+            continue
+        usual = getattr(settings, name)
+        port = _free(settings.bind, [usual, *range(start, start + 1000)], taken)
+        if port != usual:
+            why = busy_ports(settings.bind, [usual]).get(usual, "is taken")
+            click.echo(f"port {usual} {why}: using {port}")
+        ports[name] = port
+        taken.add(port)
+    remembered.write_text(json.dumps(ports))
+    return attrs.evolve(settings, **ports)
+
+
+def _free(bind: str, candidates: Sequence[int], taken: set[int]) -> int:
+    for port in candidates:
+        if port not in taken and not busy_ports(bind, [port]):
+            return port
+    raise UsageError(f"no port from {candidates[1]} to {candidates[-1]} is free; give one by flag")
+
+
+@contextmanager
+def _local_marathon() -> Iterator[str]:
+    """A Marathon in a process of its own, with the example apps; its URL."""
+    port = _free("127.0.0.1", [_MARATHON_PORT, *range(_MARATHON_PORT + 1, 9000)], set())
+    if port != _MARATHON_PORT:
+        click.echo(f"port {_MARATHON_PORT} is taken: the local Marathon uses {port}")
+    command = [sys.executable, "-m", "sidecar.demo.marathon_server"]
+    command += ["--port", str(port), "--examples"]
+    # A session of its own: Ctrl-C in the terminal is for the sidecar, which ends it then.
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        url = _first_line(process)
+        _wait_for_tasks(url)
+        yield url
+    finally:
+        _end(process)
+
+
+def _first_line(process: "subprocess.Popen[str]") -> str:
+    line = process.stdout.readline().strip() if process.stdout else ""
+    if not line:
+        raise SidecarError("the local Marathon did not start; see above for why")
+    return line
+
+
+def _wait_for_tasks(url: str) -> None:
+    """Let the example apps come up, so that what is shown first is a cluster that runs."""
+    from sidecar.marathon.client import MarathonClient  # noqa: PLC0415 (only the demo asks here)
+
+    deadline = time.monotonic() + _MARATHON_TAKES
+    with MarathonClient([url]) as marathon:
+        while time.monotonic() < deadline:
+            apps, _ = marathon.apps()
+            if apps and not any(each.deployments for each in apps):
+                return
+            time.sleep(0.1)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=_MARATHON_TAKES)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+def _say(settings: Settings, *, local: bool) -> None:
+    """Print every address, and a few commands to try from a second shell."""
+    here = "127.0.0.1" if settings.bind == "*" else settings.bind
+    web, url = f"http://{here}:{settings.http_port}", settings.marathon[0]
+    say: Callable[[str], None] = click.echo
+    say("")
+    say(f"  Marathon          {url}")
+    say(f"  virtual hosts     {web}   https://{here}:{settings.https_port}")
+    say(f"  app ids           http://{here}:{settings.appid_port}   (X-Marathon-App-Id)")
+    say(f"  service ports     {here}:{settings.service_ports}")
+    say(f"  statistics        http://{here}:{settings.stats_port}/haproxy?stats")
+    say(f"  state folder      {settings.state_dir}")
+    say("")
+    if local:
+        for line in _TRY:
+            say("  " + line.format(web=web, url=url, here=here, folder=settings.state_dir))
+    say("  What happens is told here, line by line. Ctrl-C ends it.")
+    say("")
+
+
+_TRY = (
+    "Try, in a second shell:",
+    "  curl -H 'Host: hello.localhost' {web}/",
+    "  curl -H 'Host: shop.localhost' {web}/api/basket",
+    "  curl -X PUT -H 'Content-Type: application/json' {url}/v2/apps/hello -d '{{\"instances\":5}}'",
+    "  curl -X DELETE {url}/v2/apps/hello/tasks      # kill them all; others take their place",
+    "  .venv/bin/mlb-sidecar status --state-dir {folder}",
+    "  echo 'show map {folder}/domain2backend.map' | socat stdio unix-connect:{folder}/admin.sock",
+    "",
+)

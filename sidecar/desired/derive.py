@@ -1,0 +1,211 @@
+"""One app's part of what is desired: its ports with their labels and servers, and its problems.
+
+`derive_app` never raises, whatever the labels say, and looks at one app alone; what apps contend
+for (ports, hosts) is settled in `compose`.
+"""
+
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from sidecar.desired.addresses import Endpoint, ServicePort, endpoint, service_ports
+from sidecar.desired.labels import PortLabels, balance_needs_http, read_groups, read_port_labels
+from sidecar.desired.model import Archetype, Mode, Problem
+from sidecar.marathon.schema import App, AppId, Task, TaskId
+from sidecar.marathon.snapshot import covers
+
+_APP_ID = re.compile(r"(/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)+")
+_LONGEST_APP_ID = 512
+
+NO_TRAFFIC_STATES = frozenset(
+    f"TASK_{state}"
+    for state in (
+        *("STAGING", "STARTING", "KILLING", "FINISHED", "FAILED", "KILLED", "ERROR", "DROPPED"),
+        *("GONE", "GONE_BY_OPERATOR"),
+    )
+)
+"""LOST and UNREACHABLE keep their traffic on purpose: the task may well be alive."""
+
+
+@attrs.frozen
+class Rules:
+    """Which apps and tasks are taken; from settings."""
+
+    groups: frozenset[str] = frozenset({"external"})
+    strict: bool = False
+    health_check: bool = False
+    skip_app: str = ""
+    """An app id without its first slash that is never taken (the balancer's own app)."""
+
+
+@attrs.frozen
+class AppState:
+    """All that is known of one app.
+
+    `form` is the definition whose labels and ports count: the last good one, None where the app
+    never had one. `problems` say what is wrong with the newest. `older` are definitions that some
+    tasks were started with. `health` is the last known answer of each task's health checks.
+    """
+
+    app: App
+    form: App | None
+    problems: tuple[Problem, ...] = ()
+    older: tuple[App, ...] = ()
+    health: Mapping[TaskId, bool] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class PortPart:
+    """One service port of one app that some balancer should serve."""
+
+    app_id: AppId
+    index: int
+    number: int
+    """The service port; 0 where one is still to be assigned from the IP-per-task range."""
+    assigned_by: int
+    """What that assignment starts from: the port that the tasks serve."""
+    labels: PortLabels
+    archetype: Archetype
+    endpoints: tuple[Endpoint, ...]
+    kill_grace_seconds: float | None = None
+
+
+@attrs.frozen
+class AppPart:
+    """One app's ports, and what it asks for but cannot have."""
+
+    app_id: AppId
+    ports: tuple[PortPart, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def form_problems(app: App) -> tuple[Problem, ...]:
+    """Why this definition cannot be used as it stands; empty for a good one."""
+    if len(app.id) > _LONGEST_APP_ID or not _APP_ID.fullmatch(app.id):
+        return (Problem(app.id, "id", "has characters that no Marathon app id has"),)
+    problems: list[Problem] = []
+    for port in service_ports(app):
+        labels, refused = read_port_labels(app.labels, port.index)
+        problems += [Problem(app.id, name, reason) for name, reason in refused]
+        mode = _mode(app, port, labels)
+        if mode is Mode.TCP and balance_needs_http(labels.balance):
+            name = f"HAPROXY_{port.index}_BALANCE"
+            problems.append(Problem(app.id, name, f"{labels.balance} needs mode http"))
+        number = labels.port or port.number
+        if not 0 <= number <= 65535:  # noqa: PLR2004 (the largest port)
+            problems.append(Problem(app.id, f"port {port.index}", f"{number} is not a port"))
+    return tuple(problems)
+
+
+def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> AppPart:
+    """What one app gets: the ports of its last good form, with the tasks that it has now."""
+    app, form = state.app, state.form
+    if rules.skip_app and app.id[1:] == rules.skip_app:
+        return AppPart(app.id)
+    problems = state.problems if _wanted_at_all(app, rules) else ()
+    if form is None:
+        return AppPart(app.id, problems=problems)
+    tasks = [task for task in app.tasks if admitted(task, state, rules)]
+    ports: list[PortPart] = []
+    for port in service_ports(form):
+        labels, _ = read_port_labels(form.labels, port.index)
+        if port.udp_only or not _taken(form, labels, rules):
+            continue
+        endpoints, unresolved = _endpoints(state, tasks, port.index, resolved)
+        problems += unresolved
+        mode = _mode(form, port, labels)
+        if mode is Mode.TCP and labels.vhosts:
+            name = f"HAPROXY_{port.index}_VHOST"
+            problems += (Problem(app.id, name, "needs mode http; only its service port works"),)
+        ports.append(
+            PortPart(
+                app.id,
+                port.index,
+                number=labels.port or port.number,
+                assigned_by=port.container_port,
+                labels=labels,
+                archetype=Archetype(mode, labels.balance, sticky=labels.sticky and _http(mode)),
+                endpoints=endpoints,
+                kill_grace_seconds=form.task_kill_grace_period_seconds,
+            )
+        )
+    return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))))
+
+
+def admitted(task: Task, state: AppState, rules: Rules) -> bool:
+    """Whether a task may get traffic: by its state and, if asked for, by Marathon's health.
+
+    A task without a known result keeps its last answer (results vanish at a leader election).
+    """
+    if task.state in NO_TRAFFIC_STATES:
+        return False
+    if not rules.health_check or not state.app.health_checks:
+        return True
+    return state.health.get(task.id, False)
+
+
+def _endpoints(
+    state: AppState, tasks: list[Task], index: int, resolved: Mapping[str, str]
+) -> tuple[tuple[Endpoint, ...], tuple[Problem, ...]]:
+    found: set[Endpoint] = set()
+    unresolved: set[str] = set()
+    for task in tasks:
+        ports = service_ports(_definition_of(task, state))
+        if index >= len(ports):
+            continue
+        where = endpoint(task, ports[index], resolved)
+        if where is not None:
+            found.add(where)
+        elif _lacks_only_resolution(task, ports[index]):
+            unresolved.add(task.host)
+    problems = tuple(
+        Problem(state.app.id, "host", f"{host!r} of a task has no address") for host in unresolved
+    )
+    ordered = sorted(found, key=lambda where: (where.host, where.address, where.port))
+    return tuple(ordered), problems
+
+
+def _lacks_only_resolution(task: Task, port: ServicePort) -> bool:
+    return port.host_slot is not None and port.host_slot < len(task.ports) and bool(task.host)
+
+
+def _definition_of(task: Task, state: AppState) -> App:
+    """The definition a task was started with; versions are timestamps and compare as text."""
+    for definition in (state.app, *state.older):
+        if covers(definition, task.version):
+            return definition
+    return state.app
+
+
+def _mode(app: App, port: ServicePort, labels: PortLabels) -> Mode:
+    if labels.mode is not None:
+        return labels.mode
+    if labels.vhosts:
+        return Mode.HTTP
+    for check in app.health_checks:
+        if check.port or (check.port_index or 0) == port.index:
+            return Mode.HTTP if check.protocol == "HTTP" else Mode.TCP
+    return Mode.TCP
+
+
+def _http(mode: Mode) -> bool:
+    return mode is Mode.HTTP
+
+
+def _taken(form: App, labels: PortLabels, rules: Rules) -> bool:
+    enabled = labels.enabled if labels.enabled is not None else not rules.strict
+    if not enabled:
+        return False
+    if "*" in rules.groups:
+        return True
+    groups = labels.groups or read_groups(form.labels.get("HAPROXY_GROUP", ""))
+    return not groups.isdisjoint(rules.groups)
+
+
+def _wanted_at_all(app: App, rules: Rules) -> bool:
+    """Whether some port would be taken; the problems of apps that are not ours are not told."""
+    return any(
+        _taken(app, read_port_labels(app.labels, port.index)[0], rules)
+        for port in service_ports(app)
+    )

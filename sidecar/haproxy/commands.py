@@ -1,0 +1,136 @@
+"""Steps in the words of HAProxy's Runtime API.
+
+The last guard stands here: a word that could end a command or begin another never gets through,
+wherever it came from. Syntax: HAProxy's management manual, section 9.3.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import assert_never
+
+from sidecar.haproxy.capabilities import Capabilities
+from sidecar.plan.steps import (
+    AddEntry,
+    AddServer,
+    DeleteEntry,
+    DeleteServer,
+    EnableServer,
+    MoveServer,
+    ReplaceMap,
+    ServerStep,
+    SetEntry,
+    StopServer,
+    WeighServer,
+)
+
+_WORD = re.compile(r"[!$-&(-:=?-\[\]-~@<>*]+")  # printable, without space " # ' ; \
+_LARGEST_PAYLOAD = 8000  # bytes; 2.6 drops one that exceeds its buffer without a word
+
+
+def encode(
+    step: ServerStep | AddEntry | SetEntry | DeleteEntry,
+    state_dir: str,
+    capabilities: Capabilities,
+) -> tuple[str, ...]:
+    """The commands of one step; the step is done when the last one is.
+
+    Raises:
+        ValueError: a name or value could be taken for more than one word.
+    """
+    match step:
+        case AddServer(backend, server):
+            words = ["add", "server", f"{backend}/{server.name}"]
+            words += [_socket_address(server.address, server.port), "id", str(server.id)]
+            words += ["weight", str(server.weight)] if server.weight != 1 else []
+            words += ["cookie", server.cookie] if server.cookie else []
+            return (_command(*words),)
+        case EnableServer(backend, name):
+            return (_state(backend, name, "ready"),)
+        case StopServer(backend, name):
+            return (_state(backend, name, "maint"),)
+        case MoveServer(backend, name, address, port):
+            target = f"{backend}/{name}"
+            return (_command("set", "server", target, "addr", address, "port", str(port)),)
+        case WeighServer(backend, name, weight):
+            return (_command("set", "server", f"{backend}/{name}", "weight", str(weight)),)
+        case DeleteServer(backend, name, cut):
+            return _delete(backend, name, capabilities, cut=cut)
+        case AddEntry(file, key, value):
+            return (_entry("add", state_dir, file, key, value),)
+        case SetEntry(file, key, value):
+            return (_entry("set", state_dir, file, key, value),)
+        case DeleteEntry(file, key):
+            return (_command("del", "map", f"{state_dir}/{file}", key),)
+        case _:
+            assert_never(step)
+
+
+def prepare(step: ReplaceMap, state_dir: str) -> str:
+    """Open a new version of a map; the reply names it."""
+    return _command("prepare", "map", f"{state_dir}/{step.file}")
+
+
+def fill(step: ReplaceMap, state_dir: str, version: int) -> Iterator[str]:
+    """The entries of the new version, in payloads that fit HAProxy's buffer."""
+    head = f"{_command('add', 'map', f'@{version}', f'{state_dir}/{step.file}')} <<"
+    for chunk in _chunks(step.entries):
+        yield f"{head}\n{chunk}\n"
+
+
+def commit(step: ReplaceMap, state_dir: str, version: int) -> str:
+    """Put the new version in the old one's place."""
+    return _command("commit", "map", f"@{version}", f"{state_dir}/{step.file}")
+
+
+def show_map(file: str, state_dir: str, version: int | None = None) -> str:
+    """Ask for all entries of a map, or of a version in the making."""
+    at = [] if version is None else [f"@{version}"]
+    return _command("show", "map", *at, f"{state_dir}/{file}")
+
+
+def _delete(backend: str, name: str, capabilities: Capabilities, *, cut: bool) -> tuple[str, ...]:
+    target = f"{backend}/{name}"
+    commands: list[str] = []
+    if cut:
+        commands.append(_command("shutdown", "sessions", "server", target))
+        if capabilities.late_idle_connections:
+            commands += [_state(backend, name, "drain"), _state(backend, name, "maint")]
+    return (*commands, _command("del", "server", target))
+
+
+def _state(backend: str, name: str, state: str) -> str:
+    return _command("set", "server", f"{backend}/{name}", "state", state)
+
+
+def _entry(verb: str, state_dir: str, file: str, key: str, value: str) -> str:
+    words = value.split(" ")
+    return f"{_command(verb, 'map', f'{state_dir}/{file}', key)} " + r"\ ".join(
+        _word(word) for word in words
+    )
+
+
+def _socket_address(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _chunks(entries: Mapping[str, str]) -> Iterator[str]:
+    chunk = ""
+    for key, value in sorted(entries.items()):
+        # A payload line without a value swallows the next line; _word refuses an empty one.
+        line = f"{_word(key)} {' '.join(_word(word) for word in value.split(' '))}\n"
+        if chunk and len(chunk) + len(line) > _LARGEST_PAYLOAD:
+            yield chunk
+            chunk = ""
+        chunk += line
+    if chunk:
+        yield chunk
+
+
+def _command(*words: str) -> str:
+    return " ".join(_word(word) for word in words)
+
+
+def _word(text: str) -> str:
+    if not _WORD.fullmatch(text) or "<<" in text:
+        raise ValueError(f"{text!r} is not one word of a command")
+    return text

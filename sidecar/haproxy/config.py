@@ -1,0 +1,233 @@
+"""HAProxy's configuration and map files, rendered from what is desired.
+
+What is rendered is what the next process should start as: true names, full pools of spares, maps
+that name those. The same input gives the same bytes. The skeleton states what it is in environment
+variables `SKELETON_…`, which `show env` reports: the one way a worker can tell which configuration
+it runs.
+"""
+
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import attrs
+import jinja2
+
+from sidecar.desired.model import Archetype, Backend, Desired, Mode
+from sidecar.plan import facts as stated
+from sidecar.plan.facts import Expected
+from sidecar.plan.maps import encode_entries
+from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER, LedgerRow
+from sidecar.plan.pools import spare_name
+from sidecar.plan.ports import write_ranges
+from sidecar.plan.servers import ledger_key
+
+CONFIG_FILE = "haproxy.cfg"
+FACT_PREFIX = "SKELETON_"
+NOTHING = "-"
+"""How an empty statement is written, since HAProxy takes no empty value."""
+
+_SECTIONS = ("GLOBAL", "FRONTEND_DEFAULTS", "HTTP", "HTTPS", "APPID", "SERVICE_PORTS", "STATS")
+_RANGES_IN_A_LINE = 20  # HAProxy's configuration lines are at most 2048 characters
+_COMMON_BALANCES = ("roundrobin", "leastconn", "first", "random", "source", "uri")
+_HASHED = ("source", "uri", "hdr(")
+
+
+@attrs.frozen
+class Layout:
+    """Where everything is: folders, addresses, ports and the size of the pools.
+
+    `state_dir` and `share_dir` are absolute; the latter holds `lua/`. A frontend whose port is
+    None is left out. `bound` are the service ports to bind, out of `service_ports` (the setting's
+    text) and whatever apps ask for beside it.
+    """
+
+    state_dir: str
+    share_dir: str
+    bind: str = "*"
+    http_port: int | None = 80
+    https_port: int | None = 443
+    appid_port: int = 9091
+    stats_port: int = 9090
+    service_ports: str = "10000-10100"
+    bound: frozenset[int] = frozenset()
+    spares: int = 16
+    spares_each: int = 2
+
+    @property
+    def reserved(self) -> frozenset[int]:
+        """The ports that no app can have."""
+        ports = (self.http_port, self.https_port, self.appid_port, self.stats_port)
+        return frozenset(port for port in ports if port is not None)
+
+
+@attrs.frozen
+class Rendered:
+    """A configuration and its maps, by file name; `facts` are what it states."""
+
+    text: str
+    maps: Mapping[str, str]
+
+
+class Renderer:
+    """Renders, and keeps each part's text for as long as what it is made from stays the same."""
+
+    def __init__(self, templates: str) -> None:
+        """Take the folder that holds `haproxy.cfg.j2` and `sections/`."""
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(templates),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,  # noqa: S701 (no HTML; every value is of a closed alphabet)
+        )
+        self._backend = functools.lru_cache(maxsize=50_000)(_backend_text)
+        self._archetype = functools.lru_cache(maxsize=1000)(self._archetype_text)
+        self._sections = functools.lru_cache(maxsize=8)(self._section_texts)
+
+    def render(self, desired: Desired, layout: Layout) -> Rendered:
+        """The configuration that a process with all of `desired` should start from."""
+        backends = [desired.backends[name] for name in sorted(desired.backends)]
+        archetypes = archetypes_of(backends)
+        pools = _pools(backends, archetypes, layout)
+        expected = self.expected(desired, layout)
+        sections = dict(self._sections(layout))
+        text = self._template("haproxy.cfg.j2").render(
+            global_section=sections.pop("GLOBAL"),
+            facts={
+                **expected.sections,
+                stated.PORTS: write_ranges(layout.bound),
+                stated.FRONTENDS: write_ranges(layout.reserved),
+                stated.ARCHETYPES: stated.write_digests(expected.archetypes),
+            },
+            nothing=NOTHING,
+            frontends="\n\n".join(sections.values()),
+            archetypes=[self._archetype(archetype) for archetype in archetypes],
+            backends=[self._backend(backend) for backend in backends],
+            spares=[
+                (spare_name(name, number + 1), name)
+                for name, size in pools.items()
+                for number in range(size)
+            ],
+        )
+        return Rendered(text, _map_texts(desired, pools))
+
+    def expected(self, desired: Desired, layout: Layout) -> Expected:
+        """What that configuration states about itself, but for the ports it binds."""
+        # Which ports are bound is compared port by port, so it does not count as a change.
+        sections = self._sections(attrs.evolve(layout, bound=frozenset()))
+        return Expected(
+            {
+                # One that is left out is stated too: that it was there before is a difference.
+                **{name: _digest(sections.get(name, "")) for name in _SECTIONS},
+                "RANGE": layout.service_ports.replace(" ", ""),
+            },
+            {
+                archetype.name: _digest(self._archetype(archetype))
+                for archetype in archetypes_of(desired.backends.values())
+            },
+        )
+
+    def _section_texts(self, layout: Layout) -> dict[str, str]:
+        absent = {"HTTP": layout.http_port is None, "HTTPS": layout.https_port is None}
+        return {
+            name: self._template(f"sections/{name.lower()}.cfg.j2")
+            .render(layout=layout, bind_lines=_bind_lines(layout))
+            .strip()
+            for name in _SECTIONS
+            if not absent.get(name)
+        }
+
+    def _archetype_text(self, archetype: Archetype) -> str:
+        text = self._template("sections/archetype.cfg.j2").render(
+            archetype=archetype, hashed=archetype.balance.startswith(_HASHED)
+        )
+        return text.strip()
+
+    def _template(self, name: str) -> jinja2.Template:
+        return self._environment.get_template(name)
+
+
+def common_archetypes() -> tuple[Archetype, ...]:
+    """The archetypes that are always there, so that an app with one never needs a reload."""
+    http = [
+        Archetype(Mode.HTTP, balance, sticky=sticky)
+        for balance in _COMMON_BALANCES
+        for sticky in (False, True)
+    ]
+    tcp = [Archetype(Mode.TCP, balance) for balance in _COMMON_BALANCES if balance != "uri"]
+    return tuple(sorted([*http, *tcp], key=lambda archetype: archetype.name))
+
+
+def archetypes_of(backends: Iterable[Backend]) -> tuple[Archetype, ...]:
+    """The common archetypes and those in use, by name."""
+    found = {archetype.name: archetype for archetype in common_archetypes()}
+    found.update((backend.archetype.name, backend.archetype) for backend in backends)
+    return tuple(found[name] for name in sorted(found))
+
+
+def _pools(
+    backends: Iterable[Backend], archetypes: Iterable[Archetype], layout: Layout
+) -> dict[str, int]:
+    """How many spares each archetype gets: many for the one most in use of each mode."""
+    use = Counter(backend.archetype for backend in backends)
+    sizes = {archetype.name: layout.spares_each for archetype in archetypes}
+    for mode in Mode:
+        default = Archetype(mode)
+        of_mode = [archetype for archetype in use if archetype.mode is mode] or [default]
+        most = max(of_mode, key=lambda archetype: (use[archetype], archetype.name))
+        sizes[most.name] = max(layout.spares, layout.spares_each)
+    return sizes
+
+
+def _backend_text(backend: Backend) -> str:
+    lines = [f"backend {backend.name} from {backend.archetype.name}"]
+    for server in backend.servers:
+        address = f"[{server.address}]" if ":" in server.address else server.address
+        cookie = f" cookie {server.cookie}" if server.cookie else ""
+        weight = f" weight {server.weight}" if server.weight != 1 else ""
+        where = f"{address}:{server.port}"
+        lines.append(f"    server {server.name} {where} id {server.id}{weight}{cookie}")
+    return "\n".join(lines)
+
+
+def _map_texts(desired: Desired, pools: Mapping[str, int]) -> dict[str, str]:
+    places = {name: str(name) for name in desired.backends}
+    texts = {
+        name.value: _map_text(encode_entries(entries, places))
+        for name, entries in desired.maps.items()
+    }
+    rows = {
+        str(name): LedgerRow(name, backend.app_id, backend.port, backend.archetype.name).encode()
+        for name, backend in desired.backends.items()
+    }
+    for archetype, size in pools.items():
+        free = LedgerRow(None, "", 0, archetype).encode()
+        rows.update((spare_name(archetype, number + 1), free) for number in range(size))
+    texts[BACKEND_LEDGER] = _map_text(rows)
+    texts[SERVER_LEDGER] = _map_text(
+        {
+            ledger_key(name, server.name): server.spec
+            for name, backend in desired.backends.items()
+            for server in backend.servers
+        }
+    )
+    return texts
+
+
+def _map_text(entries: Mapping[str, str]) -> str:
+    return "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
+
+
+def _bind_lines(layout: Layout) -> list[str]:
+    """The service ports' addresses, several ranges a line; none at all would be no frontend."""
+    ranges = [part for part in write_ranges(layout.bound).split(",") if part]
+    return [
+        ",".join(f"{layout.bind}:{part}" for part in ranges[start : start + _RANGES_IN_A_LINE])
+        for start in range(0, len(ranges), _RANGES_IN_A_LINE)
+    ]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,183 @@
+"""What the commands show that only look: files, plans, maps, and a status for people."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from sidecar import app
+from sidecar.desired.compose import PortRules
+from sidecar.desired.model import Desired, MapName, Problem
+from sidecar.errors import UsageError
+from sidecar.haproxy import commands, replies
+from sidecar.haproxy.capabilities import read_version
+from sidecar.haproxy.config import CONFIG_FILE, Layout
+from sidecar.haproxy.files import write_all
+from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.plan.diff import plan
+from sidecar.plan.observed import BACKEND_LEDGER, LedgerRow
+from sidecar.plan.ports import read_ranges
+from sidecar.plan.steps import ReplaceMap, Step
+from sidecar.reconcile.cycle import Cycle
+from sidecar.reconcile.derivation import Derivation
+from sidecar.reconcile.resolve import look_up
+from sidecar.settings import Settings
+
+
+@attrs.frozen
+class Planned:
+    """What would be sent, why a reload would be wanted, and which apps have problems."""
+
+    commands: tuple[str, ...]
+    reasons: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def rendered(settings: Settings, *, skeleton: bool) -> dict[str, str]:
+    """The files that HAProxy would start from, by name, the configuration first."""
+    settings.check()
+    layout = app.layout(settings)
+    desired = Desired() if skeleton else _derivation(settings).desired(_ports(settings, layout), {})
+    bound = (read_ranges(settings.service_ports) | desired.service_ports) - layout.reserved
+    result = app.renderer().render(desired, attrs.evolve(layout, bound=bound))
+    return {CONFIG_FILE: result.text, **result.maps}
+
+
+def write(settings: Settings, files: Mapping[str, str]) -> tuple[Path, ...]:
+    """Write rendered files into the state folder; those that changed."""
+    folder = Path(settings.state_dir)
+    if not folder.is_dir():
+        raise UsageError(f"the state folder {folder} does not exist; make it, or give --state-dir")
+    app.write_certificates(settings)
+    return write_all(
+        {folder / name: text for name, text in files.items()}, config=folder / CONFIG_FILE
+    )
+
+
+def planned(settings: Settings) -> Planned:
+    """What a sidecar that starts now would do."""
+    settings.check()
+    layout = app.layout(settings)
+    cycle = Cycle(app.placement(settings).admin_socket, layout.state_dir)
+    observed = cycle.observe()
+    derivation = _derivation(settings)
+    derivation.remember_health(observed.owned_servers())
+    derivation.update(derivation.snapshot.app_ids())
+    desired = derivation.desired(_ports(settings, layout), observed.incumbents())
+    found = plan(
+        desired,
+        observed,
+        app.renderer().expected(desired, layout),
+        protected=derivation.without_form(),
+    )
+    version = cycle.info.get("Version", "")
+    return Planned(
+        tuple(
+            command for step in found.steps for command in _words(step, layout.state_dir, version)
+        ),
+        tuple(str(reason) for reason in found.reasons),
+        desired.problems,
+    )
+
+
+def maps(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The routing maps in HAProxy's memory, by file name, backends under their true names."""
+    known = [name.value for name in MapName]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no map {name}; there are {', '.join(known)}")
+    socket = settings.haproxy_socket or f"{settings.state_dir.rstrip('/')}/admin.sock"
+    state_dir = settings.state_dir.rstrip("/")
+    with RuntimeApi(socket) as api:
+        rows = dict(replies.read_map(api.ask(commands.show_map(BACKEND_LEDGER, state_dir))))
+        return {
+            name: {
+                key: _true_name(value, rows)
+                for key, value in replies.read_map(api.ask(commands.show_map(name, state_dir)))
+            }
+            for name in names or known
+        }
+
+
+def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
+    """A status as an operator reads it."""
+    haproxy, fresh, reloads = state["haproxy"], state["freshness"], state["reloads"]
+    yield (
+        f"HAProxy {haproxy['version'] or '?'}, worker {haproxy['worker'] or '?'},"
+        f" maxconn {haproxy['maxconn'] or '?'}"
+    )
+    yield from _if(haproxy["trouble"], "  TROUBLE: {}")
+    stream = f"open since {_ago(fresh['stream_since'])}" if fresh["stream"] else "NOT OPEN"
+    yield (
+        f"Marathon's events: {stream}; last event {_ago(fresh['last_event'])},"
+        f" last full fetch {_ago(fresh['last_resync'])}"
+    )
+    yield from _if(fresh["trouble"], "  TROUBLE: {}")
+    yield f"reloads: {reloads['count']}" + (f", last: {reloads['last']}" if reloads["last"] else "")
+    for reason in reloads["wanted"]:
+        yield f"  wanted: {reason}"
+    yield from _if(reloads["refused"], "  REFUSED: {}")
+    if state["held"]:
+        yield f"HELD: a full fetch, since {state['held']['reason']}; `mlb-sidecar release` uses it"
+    for port, why in state["busy_ports"].items():
+        yield f"service port {port} left out: it {why}"
+    for problem in state["problems"]:
+        yield f"PROBLEM: app {problem['app']}: {problem['field']}: {problem['reason']}"
+    for entry in state["apps"]:
+        yield f"app {entry['id']}"
+        for backend in entry["backends"]:
+            yield from _backend_lines(backend)
+
+
+def _backend_lines(backend: Mapping[str, Any]) -> Iterator[str]:
+    place = backend["place"]
+    spare = f", in {place}" if place and place != backend["name"] else ""
+    yield f"  backend {backend['name']} ({backend['made_from']}{spare})"
+    for route in backend["routes"]:
+        yield f"    {route}"
+    for server in backend["servers"]:
+        yield f"    server {server['name']} {server['address']} {server['state']}"
+
+
+def _if(text: str, form: str) -> Iterator[str]:
+    if text:
+        yield form.format(text)
+
+
+def _ago(moment: float | None) -> str:
+    return "never" if moment is None else f"{max(0.0, time.time() - moment):.0f} s ago"
+
+
+def _derivation(settings: Settings) -> Derivation:
+    """Everything that Marathon says now, derived."""
+    derivation = Derivation(app.rules(settings))
+    with app.client(settings) as marathon:
+        apps, unreadable = marathon.apps()
+    derivation.snapshot.fetched_all(1, apps, unreadable)
+    known = derivation.snapshot.app_ids()
+    for host in derivation.unresolved(known):
+        address = look_up(host)
+        if address is not None:
+            derivation.resolve(host, address)
+    derivation.update(known | frozenset(derivation.snapshot.unreadable))
+    return derivation
+
+
+def _ports(settings: Settings, layout: Layout) -> PortRules:
+    return PortRules(app.assigned_ports(settings), layout.reserved)
+
+
+def _words(step: Step, state_dir: str, version: str) -> tuple[str, ...]:
+    if isinstance(step, ReplaceMap):
+        return (commands.prepare(step, state_dir), f"# … {len(step.entries)} entries")
+    return commands.encode(step, state_dir, read_version(version))
+
+
+def _true_name(value: str, rows: Mapping[str, str]) -> str:
+    """A map value with the backend's true name in the place of a spare's."""
+    rank, _, place = value.rpartition(" ")
+    row = LedgerRow.decode(rows[place]) if place in rows else None
+    name = row.owner if row and row.owner else place
+    return f"{rank} {name}" if rank else name

@@ -1,0 +1,134 @@
+"""The plan: how to get from what HAProxy says to what is desired.
+
+Additions come first, then the maps, then removals; so no map entry names a backend before its
+servers are in, and no server leaves before those that replace it are in. The order is explained in
+`ordering`.
+"""
+
+from collections.abc import Collection
+
+import attrs
+
+from sidecar.desired.model import BackendName, Desired, ServerName
+from sidecar.marathon.schema import AppId
+from sidecar.plan import facts, maps, ports, servers
+from sidecar.plan.facts import Expected
+from sidecar.plan.observed import (
+    ALL_MAPS,
+    BACKEND_LEDGER,
+    SERVER_LEDGER,
+    LedgerRow,
+    Observed,
+)
+from sidecar.plan.ordering import Phases
+from sidecar.plan.pools import Allocation, allocate, is_spare
+from sidecar.plan.steps import AddEntry, DeleteEntry, DeleteServer, Plan, Reason, SetEntry
+
+
+def plan(
+    desired: Desired,
+    observed: Observed,
+    expected: Expected,
+    *,
+    expired: Collection[tuple[str, ServerName]] = (),
+    protected: Collection[AppId] = (),
+) -> Plan:
+    """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
+
+    `expired` names servers (by HAProxy backend) that have waited long enough for their streams.
+    `protected` apps keep whatever HAProxy has for them, as long as what they want is not known.
+    """
+    missing = [file for file in ALL_MAPS if file not in observed.maps]
+    if missing:
+        return Plan(reasons=tuple(Reason("map", f"{file} is not loaded") for file in missing))
+    allocation = allocate(desired.backends, observed)
+    phases = Phases()
+    for name, place in sorted(allocation.location.items()):
+        _claim(phases, desired, observed, name, place)
+        servers.bring_in(phases, place, desired.backends[name].servers, observed)
+    kept = {
+        place
+        for place, row in observed.rows().items()
+        if row.app_id in protected and place not in allocation.location.values()
+    }
+    # What cannot serve in its new mode yet serves on as it did, until the reload that is due.
+    fitting = {
+        name: place
+        for name, place in allocation.location.items()
+        if place not in allocation.misfits
+    }
+    maps.route(phases, desired.maps, fitting, observed, kept | allocation.misfits)
+    _empty(phases, desired, observed, allocation, kept)
+    phases = attrs.evolve(phases, deletions=[_cut(step, expired) for step in phases.deletions])
+    return Plan(phases.in_order(), _reasons(desired, observed, expected, allocation))
+
+
+def true_name_reasons(observed: Observed) -> tuple[Reason, ...]:
+    """Why a reload would make names true: apps that live in spares."""
+    taken = sum(row.owner is not None and is_spare(name) for name, row in observed.rows().items())
+    return (Reason("true names", f"{taken} apps live in spare backends"),) if taken else ()
+
+
+def _claim(
+    phases: Phases, desired: Desired, observed: Observed, name: BackendName, place: str
+) -> None:
+    """Write into the ledger whose backend this is."""
+    backend = desired.backends[name]
+    row = observed.row(place)
+    archetype = row.archetype if row else backend.archetype.name
+    wanted = LedgerRow(name, backend.app_id, backend.port, archetype).encode()
+    current = observed.maps[BACKEND_LEDGER]
+    if place not in current:
+        phases.claims.append(AddEntry(BACKEND_LEDGER, place, wanted))
+    elif current[place] != wanted:
+        phases.claims.append(SetEntry(BACKEND_LEDGER, place, wanted))
+
+
+def _empty(
+    phases: Phases,
+    desired: Desired,
+    observed: Observed,
+    allocation: Allocation,
+    kept: Collection[str],
+) -> None:
+    """Take out what no app wants: servers, then the claims on backends, then the ledger's rows."""
+    wanted = {
+        place: {server.name for server in desired.backends[name].servers}
+        for name, place in allocation.location.items()
+    }
+    for place, row in sorted(observed.rows().items()):
+        if place in kept:
+            continue
+        servers.take_out(phases, place, wanted.get(place, set()), observed)
+        if row.owner is not None and place not in wanted:
+            freed = LedgerRow(None, "", 0, row.archetype).encode()
+            phases.releases.append(SetEntry(BACKEND_LEDGER, place, freed))
+    for place in sorted(set(observed.maps[BACKEND_LEDGER]) - set(observed.backends)):
+        phases.releases.append(DeleteEntry(BACKEND_LEDGER, place))
+    for key in sorted(observed.maps[SERVER_LEDGER]):
+        place, _, server = key.partition("/")
+        if place not in kept and server not in wanted.get(place, set()):
+            phases.releases.append(DeleteEntry(SERVER_LEDGER, key))
+
+
+def _cut(step: DeleteServer, expired: Collection[tuple[str, ServerName]]) -> DeleteServer:
+    return attrs.evolve(step, cut=(step.backend, step.name) in expired)
+
+
+def _reasons(
+    desired: Desired, observed: Observed, expected: Expected, allocation: Allocation
+) -> tuple[Reason, ...]:
+    sections = tuple(
+        Reason("section", f"{name} is not what the settings ask for")
+        for name, value in sorted(expected.sections.items())
+        if observed.facts.get(name) != value
+    )
+    made = facts.read_digests(observed.facts.get(facts.ARCHETYPES, ""))
+    archetypes = tuple(
+        Reason("archetype", f"{name} is made otherwise than it should be")
+        for name, digest in sorted(expected.archetypes.items())
+        if made.get(name, digest) != digest
+    )
+    unbound = desired.service_ports - ports.read_ranges(observed.facts.get(facts.PORTS, ""))
+    outside = tuple(Reason("port", f"service port {port} is not bound") for port in sorted(unbound))
+    return (*sections, *archetypes, *outside, *allocation.reasons)

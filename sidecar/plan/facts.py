@@ -1,0 +1,38 @@
+"""What a skeleton states about itself, and what today's settings would have it state.
+
+A worker reports its statements by `show env`; here they stand without their prefix.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+PORTS = "PORTS"
+"""The service ports that are bound, as ranges."""
+FRONTENDS = "FRONTENDS"
+"""The ports of the other frontends, as ranges."""
+ARCHETYPES = "ARCHETYPES"
+"""Each archetype's digest: `name:digest,name:digest`."""
+
+
+@attrs.frozen
+class Expected:
+    """The statements of the skeleton that would be rendered now.
+
+    `sections` must be equal; of `archetypes` only those that the worker has are compared, since
+    one that nobody used is no reason to reload.
+    """
+
+    sections: Mapping[str, str] = attrs.field(factory=dict)
+    archetypes: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def write_digests(digests: Mapping[str, str]) -> str:
+    """The text of the archetypes' fact."""
+    return ",".join(f"{name}:{digest}" for name, digest in sorted(digests.items()))
+
+
+def read_digests(text: str) -> dict[str, str]:
+    """The archetypes' fact, read; what is no pair is left out."""
+    pairs: Iterable[tuple[str, str, str]] = (part.partition(":") for part in text.split(","))
+    return {name: digest for name, colon, digest in pairs if colon}

@@ -1,0 +1,101 @@
+"""The steps that make the routing maps say what is desired.
+
+Keys are added and changed before others are taken away, and a port's mode is known before its
+backend. A table of which most changes is replaced whole, at one moment, where that is less to send.
+"""
+
+from collections.abc import Collection, Mapping
+
+from sidecar.desired.model import BackendName, MapName, Target, Value
+from sidecar.plan.observed import Observed
+from sidecar.plan.ordering import Phases
+from sidecar.plan.steps import AddEntry, DeleteEntry, MapStep, ReplaceMap, SetEntry
+
+_ORDER = (
+    MapName.PORT_MODE,
+    MapName.PORT,
+    MapName.APP,
+    MapName.HOST_PATH,
+    MapName.HOST_PATH_ANY_CASE,
+    MapName.DOMAIN,
+)
+_COST_OF_A_REPLACEMENT = 8  # prepare, commit and the payload's framing, counted in entries
+
+
+def route(
+    phases: Phases,
+    desired: Mapping[MapName, Mapping[str, Value]],
+    location: Mapping[BackendName, str],
+    observed: Observed,
+    kept: Collection[str],
+) -> None:
+    """Make every routing map hold exactly the desired entries whose backend has a place.
+
+    Entries that lead to a `kept` backend stay, unless another app wants their key.
+    """
+    for name in _ORDER:
+        current = observed.maps[name.value]
+        wanted = {
+            **_leading_to(kept, name, observed),
+            **_leading_to_places(name, desired, location),
+        }
+        changes = _changes(name.value, wanted, current)
+        removals = [DeleteEntry(name.value, key) for key in sorted(set(current) - set(wanted))]
+        if len(wanted) + _COST_OF_A_REPLACEMENT < len(changes) + len(removals):
+            phases.entries.append(ReplaceMap(name.value, wanted))
+            continue
+        phases.entries += changes
+        # Undone in the opposite order: a port's backend goes before its mode.
+        phases.removed_entries[:0] = removals
+
+
+def _leading_to(kept: Collection[str], name: MapName, observed: Observed) -> dict[str, str]:
+    """The entries of a map that stay for the sake of kept backends."""
+    if name is MapName.PORT_MODE:
+        ports = _leading_to(kept, MapName.PORT, observed)
+        modes = observed.maps[name.value]
+        return {key: mode for key in ports if (mode := modes.get(key)) is not None}
+    return {
+        key: value
+        for key, value in observed.maps[name.value].items()
+        if value is not None and value.rpartition(" ")[2] in kept
+    }
+
+
+def _leading_to_places(
+    name: MapName,
+    desired: Mapping[MapName, Mapping[str, Value]],
+    location: Mapping[BackendName, str],
+) -> dict[str, str]:
+    """The desired entries of a map; a port has a mode only together with a backend."""
+    entries = encode_entries(desired[name], location)
+    if name is MapName.PORT_MODE:
+        ports = encode_entries(desired[MapName.PORT], location)
+        return {port: mode for port, mode in entries.items() if port in ports}
+    return entries
+
+
+def encode_entries(
+    entries: Mapping[str, Value], location: Mapping[BackendName, str]
+) -> dict[str, str]:
+    """The text of each entry, with HAProxy's names; entries whose backend has no place are out."""
+    encoded: dict[str, str] = {}
+    for key, value in sorted(entries.items()):
+        if not isinstance(value, Target):
+            encoded[key] = value.text
+        elif value.backend in location:
+            place = location[value.backend]
+            encoded[key] = place if value.rank is None else f"{value.rank:06} {place}"
+    return encoded
+
+
+def _changes(
+    file: str, wanted: Mapping[str, str], current: Mapping[str, str | None]
+) -> list[MapStep]:
+    steps: list[MapStep] = []
+    for key, value in wanted.items():
+        if key not in current:
+            steps.append(AddEntry(file, key, value))
+        elif current[key] != value:
+            steps.append(SetEntry(file, key, value))
+    return steps

@@ -1,0 +1,113 @@
+"""What HAProxy says it has, as frozen values: its own reports and our ledger maps.
+
+The ledger keeps what HAProxy cannot report. `backend2app.map` has one entry for every backend,
+`<backend> -> <owner or -> <app id or -> <service port> <archetype>`; `server2spec.map` has one for
+every server, `<backend>/<server> -> <keywords>`.
+"""
+
+import enum
+from collections.abc import Mapping
+
+import attrs
+
+from sidecar.desired.model import BackendName, MapName, ServerName
+
+BACKEND_LEDGER = "backend2app.map"
+SERVER_LEDGER = "server2spec.map"
+LEDGERS = (BACKEND_LEDGER, SERVER_LEDGER)
+ALL_MAPS = (*(name.value for name in MapName), *LEDGERS)
+
+
+class State(enum.Enum):
+    """A server's administrative state."""
+
+    READY = "ready"
+    DRAIN = "drain"
+    MAINT = "maint"
+
+
+@attrs.frozen
+class ObservedServer:
+    """A server as `show servers state` reports it."""
+
+    name: ServerName
+    address: str
+    port: int
+    id: int
+    weight: int
+    state: State
+    usable: bool
+    """Whether HAProxy sends it new requests now."""
+
+
+@attrs.frozen
+class LedgerRow:
+    """A row of `backend2app.map`."""
+
+    owner: BackendName | None
+    app_id: str
+    port: int
+    archetype: str
+
+    def encode(self) -> str:
+        """The map value."""
+        return f"{self.owner or '-'} {self.app_id or '-'} {self.port} {self.archetype}"
+
+    @classmethod
+    def decode(cls, text: str) -> "LedgerRow | None":
+        """Read a map value; None where somebody else wrote it."""
+        words = text.split(" ")
+        if len(words) != 4 or not words[2].isdecimal():  # noqa: PLR2004 (the row's four words)
+            return None
+        owner, app_id, port, archetype = words
+        return cls(
+            None if owner == "-" else BackendName(owner),
+            "" if app_id == "-" else app_id,
+            int(port),
+            archetype,
+        )
+
+
+@attrs.frozen
+class Observed:
+    """One worker's state.
+
+    `backends` holds the servers of every backend by its HAProxy name. `maps` is by file name, and
+    lacks a map that the worker has not loaded; where a key stands twice with different values its
+    value is None. `facts` are the skeleton's own statements (`show env`, names without prefix).
+    """
+
+    worker: int
+    backends: Mapping[str, Mapping[ServerName, ObservedServer]]
+    maps: Mapping[str, Mapping[str, str | None]]
+    facts: Mapping[str, str] = attrs.field(factory=dict)
+
+    def rows(self) -> dict[str, LedgerRow]:
+        """The backends that the ledger knows and that exist, with their rows."""
+        found = {name: self.row(name) for name in self.maps.get(BACKEND_LEDGER, {})}
+        return {name: row for name, row in found.items() if row and name in self.backends}
+
+    def row(self, backend: str) -> LedgerRow | None:
+        """The ledger's row of one backend, if it has one that can be read."""
+        text = self.maps.get(BACKEND_LEDGER, {}).get(backend)
+        return LedgerRow.decode(text) if text is not None else None
+
+    def owned_servers(self) -> frozenset[tuple[BackendName, ServerName]]:
+        """Which servers get traffic, by the true names of their backends."""
+        return frozenset(
+            (row.owner, server.name)
+            for name, row in self.rows().items()
+            if row.owner is not None
+            for server in self.backends[name].values()
+            if server.state is State.READY
+        )
+
+    def incumbents(self) -> dict[int, BackendName]:
+        """Which true backend has each service port."""
+        rows = self.rows()
+        found: dict[int, BackendName] = {}
+        for key, name in self.maps.get(MapName.PORT.value, {}).items():
+            row = rows.get(name) if name is not None else None
+            if key.isdecimal() and row is not None and row.owner is not None:
+                found[int(key)] = row.owner
+        return found

@@ -1,0 +1,97 @@
+"""Which HAProxy backend carries which desired one: its own, the one it has, or a spare.
+
+Before HAProxy 3.4 no backend can be made at run time, so the skeleton holds empty spares for each
+archetype. The ledger says who has taken one; that spare then equals the app's backend.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+
+import attrs
+
+from sidecar.desired.model import Backend, BackendName
+from sidecar.plan.observed import LedgerRow, Observed
+from sidecar.plan.steps import Reason
+
+_SPARE = re.compile(r"spare\.[a-z0-9-]+\.[0-9]+")
+
+
+@attrs.frozen
+class Allocation:
+    """`location` gives the HAProxy backend of each desired one; `reasons` say who has none fit.
+
+    A backend that finds no place of its archetype stays where it is, if it is anywhere; the places
+    where it then has another mode are `misfits`.
+    """
+
+    location: Mapping[BackendName, str]
+    reasons: tuple[Reason, ...]
+    misfits: frozenset[str] = frozenset()
+
+
+def spare_name(archetype: str, number: int) -> str:
+    """The name of a spare; apps' backends never look like it, since they hold an underscore."""
+    return f"spare.{archetype}.{number:03}"
+
+
+def is_spare(name: str) -> bool:
+    """Whether a HAProxy backend is one of the pool, free or taken."""
+    return _SPARE.fullmatch(name) is not None
+
+
+def allocate(desired: Mapping[BackendName, Backend], observed: Observed) -> Allocation:
+    """Give every desired backend its place; the same input gives the same places."""
+    rows = observed.rows()
+    held: defaultdict[BackendName, list[str]] = defaultdict(list)
+    for name, row in sorted(rows.items()):
+        if row.owner is not None:
+            held[row.owner].append(name)
+    free = _free_spares(rows, observed)
+    location: dict[BackendName, str] = {}
+    reasons: dict[str, Reason] = {}
+    for name, backend in sorted(desired.items()):
+        archetype = backend.archetype.name
+        place = _place(name, archetype, rows, held[name]) or next(iter(free[archetype]), None)
+        if place is None:
+            reasons.setdefault(archetype, _nowhere(archetype, rows))
+            place = next(iter(held[name]), None)
+        if place is not None:
+            free[archetype].pop(place, None)
+            location[name] = place
+    misfits = frozenset(
+        place
+        for name, place in location.items()
+        if not rows[place].archetype.startswith(f"{desired[name].archetype.mode.value}-")
+    )
+    ordered = tuple(reasons[archetype] for archetype in sorted(reasons))
+    return Allocation(location, ordered, misfits)
+
+
+def _place(
+    name: BackendName, archetype: str, rows: Mapping[str, LedgerRow], held: list[str]
+) -> str | None:
+    """A place that is already its own: what it has, or the free backend of its name."""
+    fitting = [place for place in held if rows[place].archetype == archetype]
+    own = rows.get(name)
+    if name in fitting or not fitting:
+        usable = own is not None and own.archetype == archetype and own.owner in {None, name}
+        return name if usable else next(iter(fitting), None)
+    return fitting[0]
+
+
+def _free_spares(
+    rows: Mapping[str, LedgerRow], observed: Observed
+) -> defaultdict[str, dict[str, None]]:
+    """Per archetype the spares that nobody owns and that hold no server, in order."""
+    free: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for name, row in sorted(rows.items()):
+        if row.owner is None and is_spare(name) and not observed.backends[name]:
+            free[row.archetype][name] = None
+    return free
+
+
+def _nowhere(archetype: str, rows: Mapping[str, LedgerRow]) -> Reason:
+    if any(row.archetype == archetype and is_spare(name) for name, row in rows.items()):
+        return Reason("spares", f"no spare backend of {archetype} is left")
+    return Reason("archetype", f"no backend of {archetype} exists yet")

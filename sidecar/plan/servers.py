@@ -1,0 +1,136 @@
+"""The steps that bring servers into a backend and take them out again.
+
+A backend with a usable server before and after a plan has one after every step: additions come
+first, and a server that must be made anew under its own name gets a stand-in when it is the only
+one.
+"""
+
+from collections.abc import Collection, Sequence
+
+import attrs
+
+from sidecar.desired.model import Server, ServerName
+from sidecar.plan.observed import SERVER_LEDGER, Observed, ObservedServer, State
+from sidecar.plan.ordering import Phases
+from sidecar.plan.steps import (
+    AddEntry,
+    AddServer,
+    DeleteServer,
+    EnableServer,
+    MapStep,
+    MoveServer,
+    ServerStep,
+    SetEntry,
+    StopServer,
+    WeighServer,
+)
+
+_STAND_IN = "_again"
+_STAND_IN_ID_OFFSET = 2**30
+
+
+def bring_in(phases: Phases, place: str, wanted: Sequence[Server], observed: Observed) -> None:
+    """Make every wanted server exist in `place`, as it should be and enabled."""
+    there = observed.backends[place]
+    again: list[Server] = []
+    for server in wanted:
+        current = there.get(server.name)
+        if current is None:
+            phases.additions += _add(place, server, observed)
+        elif _must_be_made_anew(place, server, current, observed):
+            again.append(server)
+        else:
+            phases.additions += _adjust(place, server, current)
+    for server in again:
+        phases.additions += _make_anew(place, server, wanted, again, observed)
+
+
+def take_out(
+    phases: Phases, place: str, wanted: Collection[ServerName], observed: Observed
+) -> None:
+    """Stop and delete every server of `place` that is not wanted there."""
+    leaving = [server for name, server in observed.backends[place].items() if name not in wanted]
+    for server in sorted(leaving, key=lambda server: server.name):
+        if server.state is not State.MAINT:
+            phases.stops.append(StopServer(place, server.name))
+        phases.deletions.append(DeleteServer(place, server.name))
+
+
+def stands_in_for(name: ServerName) -> ServerName | None:
+    """The server that this one stands in for, if it is a stand-in; true names end in a port."""
+    return ServerName(name.removesuffix(_STAND_IN)) if name.endswith(_STAND_IN) else None
+
+
+def ledger_key(place: str, name: ServerName) -> str:
+    """The key of a server in `server2spec.map`."""
+    return f"{place}/{name}"
+
+
+def _add(place: str, server: Server, observed: Observed) -> list[ServerStep | MapStep]:
+    """Note, make, enable: a server whose making was cut short is noted, and in maint."""
+    return [
+        *_note(place, server, observed),
+        AddServer(place, server),
+        EnableServer(place, server.name),
+    ]
+
+
+def _note(place: str, server: Server, observed: Observed) -> list[MapStep]:
+    key = ledger_key(place, server.name)
+    ledger = observed.maps[SERVER_LEDGER]
+    if key not in ledger:
+        return [AddEntry(SERVER_LEDGER, key, server.spec)]
+    return [SetEntry(SERVER_LEDGER, key, server.spec)] if ledger[key] != server.spec else []
+
+
+def _must_be_made_anew(
+    place: str, server: Server, current: ObservedServer, observed: Observed
+) -> bool:
+    """Whether something differs that no command changes: a keyword, or the numeric id."""
+    spec = observed.maps[SERVER_LEDGER].get(ledger_key(place, server.name))
+    return spec != server.spec or current.id != server.id
+
+
+def _adjust(place: str, server: Server, current: ObservedServer) -> list[ServerStep]:
+    steps: list[ServerStep] = []
+    if (current.address, current.port) != (server.address, server.port):
+        steps.append(MoveServer(place, server.name, server.address, server.port))
+    if current.weight != server.weight:
+        steps.append(WeighServer(place, server.name, server.weight))
+    if current.state is not State.READY:
+        steps.append(EnableServer(place, server.name))
+    return steps
+
+
+def _make_anew(
+    place: str,
+    server: Server,
+    wanted: Sequence[Server],
+    again: Sequence[Server],
+    observed: Observed,
+) -> list[ServerStep | MapStep]:
+    there = observed.backends[place]
+    steps: list[ServerStep | MapStep] = []
+    stand_in = None
+    if len(wanted) == len(again):  # nobody else serves meanwhile
+        stand_in = ServerName(server.name + _STAND_IN)
+        steps += _stand_in(place, server, stand_in, observed)
+    if there[server.name].state is not State.MAINT:
+        steps.append(StopServer(place, server.name))
+    steps.append(DeleteServer(place, server.name))
+    steps += _add(place, server, observed)
+    if stand_in is not None and stand_in not in there:
+        steps += [StopServer(place, stand_in), DeleteServer(place, stand_in)]
+    return steps
+
+
+def _stand_in(
+    place: str, server: Server, name: ServerName, observed: Observed
+) -> list[ServerStep | MapStep]:
+    """A second server at the same address, for as long as the real one is made anew."""
+    number = server.id ^ _STAND_IN_ID_OFFSET or _STAND_IN_ID_OFFSET
+    copy = attrs.evolve(server, name=name, id=number)
+    current = observed.backends[place].get(name)
+    if current is not None:
+        return [*_adjust(place, copy, current)]
+    return [AddServer(place, copy), EnableServer(place, name)]

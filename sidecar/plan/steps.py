@@ -1,0 +1,125 @@
+"""The steps of a plan: each one change of HAProxy's state, as a value without HAProxy's syntax."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from sidecar.desired.model import Server, ServerName
+
+
+@attrs.frozen
+class AddServer:
+    """Make a server; it starts in maint."""
+
+    backend: str
+    server: Server
+
+
+@attrs.frozen
+class EnableServer:
+    """Let a server get requests."""
+
+    backend: str
+    name: ServerName
+
+
+@attrs.frozen
+class MoveServer:
+    """Give a server another address and port."""
+
+    backend: str
+    name: ServerName
+    address: str
+    port: int
+
+
+@attrs.frozen
+class WeighServer:
+    """Give a server another weight."""
+
+    backend: str
+    name: ServerName
+    weight: int
+
+
+@attrs.frozen
+class StopServer:
+    """Put a server into maint: no new request, streams in progress go on."""
+
+    backend: str
+    name: ServerName
+
+
+@attrs.frozen
+class DeleteServer:
+    """Delete a server in maint; HAProxy refuses while streams are left, unless `cut` ends them."""
+
+    backend: str
+    name: ServerName
+    cut: bool = False
+
+
+@attrs.frozen
+class AddEntry:
+    """Add a key that the map does not have."""
+
+    file: str
+    key: str
+    value: str
+
+
+@attrs.frozen
+class SetEntry:
+    """Change the value of a key that the map has."""
+
+    file: str
+    key: str
+    value: str
+
+
+@attrs.frozen
+class DeleteEntry:
+    """Take a key out of a map."""
+
+    file: str
+    key: str
+
+
+@attrs.frozen
+class ReplaceMap:
+    """Put a whole table in the place of another, at one moment."""
+
+    file: str
+    entries: Mapping[str, str]
+
+
+ServerStep = AddServer | EnableServer | MoveServer | WeighServer | StopServer | DeleteServer
+MapStep = AddEntry | SetEntry | DeleteEntry | ReplaceMap
+Step = ServerStep | MapStep
+
+
+@attrs.frozen
+class Reason:
+    """Why a reload is needed: `kind` is of a small closed set (a metric's label), `detail` is not.
+
+    Kinds: section, archetype, spares, port, map, backend, true names, signal.
+    """
+
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        """The words for the log and for status."""
+        return f"{self.kind}: {self.detail}"
+
+
+@attrs.frozen
+class Plan:
+    """What to send now, in order, and why a reload is needed besides."""
+
+    steps: tuple[Step, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+
+    def __bool__(self) -> bool:
+        """False when HAProxy is as desired."""
+        return bool(self.steps or self.reasons)

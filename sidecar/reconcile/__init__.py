@@ -1,0 +1,1 @@
+"""The one writer: takes hints, asks for a plan, applies it, and says what happened."""

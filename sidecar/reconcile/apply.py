@@ -1,0 +1,215 @@
+"""Sends the steps of a plan, reads every reply, and stops short where one did not come out.
+
+Steps of one kind that follow each other go out together. A step that was refused takes along what
+depends on it: whatever concerns the same server, and all that would lead traffic to its backend or
+take servers out of it.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from sidecar.haproxy import commands
+from sidecar.haproxy.capabilities import Capabilities
+from sidecar.haproxy.replies import Verdict, VerdictKind, judge, read_map
+from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER
+from sidecar.plan.servers import stands_in_for
+from sidecar.plan.steps import (
+    AddEntry,
+    AddServer,
+    DeleteEntry,
+    DeleteServer,
+    EnableServer,
+    MoveServer,
+    ReplaceMap,
+    SetEntry,
+    Step,
+    StopServer,
+    WeighServer,
+)
+
+_SKIPPED = "not sent, since a step that it depends on did not come out"
+
+
+@attrs.frozen
+class Result:
+    """How one step ended; `verdict` None means that it was not sent."""
+
+    step: Step
+    verdict: Verdict | None
+    commands: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> str:
+        """One word: done, waiting, refused or skipped."""
+        return self.verdict.kind.value if self.verdict else "skipped"
+
+    @property
+    def text(self) -> str:
+        """HAProxy's own words, or why nothing was asked."""
+        return self.verdict.text if self.verdict else _SKIPPED
+
+
+@attrs.define
+class _Blocked:
+    """What must not be touched any more in this plan."""
+
+    backends: set[str] = attrs.field(factory=set)
+    servers: set[tuple[str, str]] = attrs.field(factory=set)
+
+    def block(self, step: Step, verdict: Verdict) -> None:
+        if isinstance(step, AddEntry | SetEntry) and step.file == BACKEND_LEDGER:
+            self.backends.add(step.key)
+        for server in _servers_of(step):
+            self.servers.add(server)
+            # A server that is still there keeps its backend from being given away, no more.
+            if verdict.kind is VerdictKind.REFUSED and not isinstance(step, DeleteServer):
+                self.backends.add(server[0])
+
+    def holds(self, step: Step) -> bool:
+        if any(server in self.servers for server in _servers_of(step)):
+            return True
+        if isinstance(step, StopServer | DeleteServer):
+            replaced = stands_in_for(step.name)  # it goes when the one it stands for is back
+            if replaced is not None and (step.backend, replaced) in self.servers:
+                return True
+        if _is_release(step):
+            return any(backend in _backends_of(step) for backend, _ in self.servers)
+        if isinstance(step, AddServer | EnableServer | MoveServer | WeighServer):
+            return False
+        return not self.backends.isdisjoint(_backends_of(step))
+
+
+class Applier:
+    """Applies plans to one HAProxy."""
+
+    def __init__(self, state_dir: str, capabilities: Capabilities) -> None:
+        self._state_dir = state_dir
+        self._capabilities = capabilities
+
+    def apply(self, steps: Sequence[Step], api: RuntimeApi) -> tuple[Result, ...]:
+        """Send the steps in order; the result of each, in the same order.
+
+        Raises:
+            RuntimeUnavailableError: HAProxy does not answer; what was done is not known.
+        """
+        results: list[Result] = []
+        blocked = _Blocked()
+        for _, group in itertools.groupby(steps, key=_kind):
+            for result in self._send_group(list(group), api, blocked):
+                results.append(result)
+                if result.verdict is None or result.verdict.kind is not VerdictKind.DONE:
+                    verdict = result.verdict or Verdict(VerdictKind.WAITING, _SKIPPED)
+                    blocked.block(result.step, verdict)
+        return tuple(results)
+
+    def _send_group(
+        self, steps: list[Step], api: RuntimeApi, blocked: _Blocked
+    ) -> Iterator[Result]:
+        if isinstance(steps[0], ReplaceMap):
+            for step in steps:
+                if isinstance(step, ReplaceMap):
+                    held = blocked.holds(step)
+                    yield Result(step, None) if held else self._replace(step, api)
+            return
+        sendable = [step for step in steps if not blocked.holds(step)]
+        lines = [
+            commands.encode(step, self._state_dir, self._capabilities)
+            for step in sendable
+            if not isinstance(step, ReplaceMap)
+        ]
+        replies = iter(api.ask_all([line for group in lines for line in group]))
+        sent = {
+            id(step): (group, _last_of(group, replies))
+            for step, group in zip(sendable, lines, strict=True)
+        }
+        for step in steps:
+            if id(step) in sent:
+                group, verdict = sent[id(step)]
+                yield Result(step, verdict, group)
+            else:
+                yield Result(step, None)
+
+    def _replace(self, step: ReplaceMap, api: RuntimeApi) -> Result:
+        """Fill a new version of a map, see that it is whole, and put it in place."""
+        prepared = commands.prepare(step, self._state_dir)
+        reply = api.ask(prepared)
+        verdict = judge(prepared, reply)
+        if verdict.kind is not VerdictKind.DONE:
+            return Result(step, verdict, (prepared,))
+        version = int(reply.rpartition(" ")[2])
+        filled = tuple(commands.fill(step, self._state_dir, version))
+        api.ask_all(filled)
+        there = dict(read_map(api.ask(commands.show_map(step.file, self._state_dir, version))))
+        if there != step.entries:
+            found = f"{len(there)} of {len(step.entries)} entries arrived in the new table"
+            return Result(step, Verdict(VerdictKind.REFUSED, found), (prepared, *filled))
+        committed = commands.commit(step, self._state_dir, version)
+        verdict = judge(committed, api.ask(committed))
+        return Result(step, verdict, (prepared, *filled, committed))
+
+
+def _last_of(group: Sequence[str], replies: Iterator[str]) -> Verdict:
+    """The verdict on a step's last command; those before it only prepare it."""
+    verdicts = [judge(command, next(replies)) for command in group]
+    return verdicts[-1]
+
+
+def _kind(step: Step) -> str:
+    """Steps of one kind never depend on how another of the same kind ended."""
+    match step:
+        case StopServer():
+            return "stop"
+        case DeleteServer():
+            return "delete"
+        case ReplaceMap(file):
+            return f"replace {file}"
+        case DeleteEntry(file):
+            return "forget" if file in {BACKEND_LEDGER, SERVER_LEDGER} else "take away"
+        case AddEntry(file) | SetEntry(file):
+            if file not in {BACKEND_LEDGER, SERVER_LEDGER}:
+                return "route"
+            return "release" if _is_release(step) else "bring in"
+        case _:
+            return "bring in"
+
+
+def _is_release(step: Step) -> bool:
+    return (
+        isinstance(step, SetEntry) and step.file == BACKEND_LEDGER and step.value.startswith("- ")
+    )
+
+
+def _servers_of(step: Step) -> frozenset[tuple[str, str]]:
+    match step:
+        case AddServer(backend, server):
+            return frozenset({(backend, server.name)})
+        case (
+            EnableServer(backend, name)
+            | MoveServer(backend, name)
+            | WeighServer(backend, name)
+            | StopServer(backend, name)
+            | DeleteServer(backend, name)
+        ):
+            return frozenset({(backend, str(name))})
+        case AddEntry(file, key) | SetEntry(file, key) | DeleteEntry(file, key):
+            if file == SERVER_LEDGER:
+                backend, _, server_name = key.partition("/")
+                return frozenset({(backend, server_name)})
+    return frozenset()
+
+
+def _backends_of(step: Step) -> frozenset[str]:
+    """The backends that a step works on or leads to."""
+    match step:
+        case StopServer(backend) | DeleteServer(backend):
+            return frozenset({backend})
+        case AddEntry(file, key, value) | SetEntry(file, key, value):
+            if file == SERVER_LEDGER:
+                return frozenset()
+            return frozenset({key if file == BACKEND_LEDGER else value.rpartition(" ")[2]})
+        case ReplaceMap(_, entries):
+            return frozenset(value.rpartition(" ")[2] for value in entries.values())
+    return frozenset()

@@ -1,0 +1,68 @@
+"""Which service ports HAProxy binds: the range, what apps ask for beside it, less what is busy.
+
+Which ports are bound is structure; so a port that turns out to be busy is remembered as such, and
+becomes the problem of the app that wants it instead of a reload that cannot help.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from sidecar.haproxy.config import Layout
+from sidecar.plan import facts
+from sidecar.plan.observed import Observed
+from sidecar.plan.ports import block_around, read_ranges
+
+Probe = Callable[[Iterable[int]], Mapping[int, str]]
+
+
+class BoundPorts:
+    """The ports of one layout; `probe` says which of some ports cannot be bound."""
+
+    def __init__(self, layout: Layout, probe: Probe, *, whole_blocks: bool) -> None:
+        self.layout = layout
+        self.busy: dict[int, str] = {}
+        self._probe = probe
+        # Where ports cannot be probed, only the one that is needed is risked.
+        self._whole_blocks = whole_blocks
+
+    def choose(self, wanted: Iterable[int]) -> None:
+        """Choose for an HAProxy that is yet to start: the range and what is wanted."""
+        ports = (read_ranges(self.layout.service_ports) | set(wanted)) - self.layout.reserved
+        self._take(ports)
+
+    def adopt(self, observed: Observed) -> None:
+        """Take what a running HAProxy has bound."""
+        bound = read_ranges(observed.facts.get(facts.PORTS, ""))
+        self.layout = attrs.evolve(self.layout, bound=bound)
+        missing = read_ranges(self.layout.service_ports) - bound - self.layout.reserved
+        self._take(missing)
+
+    def widen(self, wanted: Iterable[int]) -> None:
+        """Add what is wanted and not bound yet: a block of ports around each."""
+        missing = set(wanted) - self.layout.bound - self.layout.reserved
+        if not missing:
+            return
+        blocks = {number for port in missing for number in block_around(port)}
+        more = blocks if self._whole_blocks else missing
+        self._take(more - self.layout.bound - self.layout.reserved)
+
+    def look_again(self) -> bool:
+        """Probe busy ports once more; whether one of them is free now."""
+        before = set(self.busy)
+        self._take(before)
+        return before != set(self.busy)
+
+    def new_ports(self, observed: Observed | None) -> frozenset[int]:
+        """Ports of the layout that a running HAProxy does not hold: to be tried before a reload."""
+        stated = observed.facts if observed else {}
+        held = read_ranges(stated.get(facts.PORTS, ""))
+        held |= read_ranges(stated.get(facts.FRONTENDS, ""))
+        return (self.layout.bound | self.layout.reserved) - held
+
+    def _take(self, ports: Iterable[int]) -> None:
+        candidates = frozenset(ports)
+        busy = self._probe(sorted(candidates))
+        self.busy = {port: why for port, why in self.busy.items() if port not in candidates}
+        self.busy.update(busy)
+        self.layout = attrs.evolve(self.layout, bound=self.layout.bound | (candidates - set(busy)))

@@ -1,0 +1,166 @@
+"""One cycle: observe HAProxy, plan, send, and say what happened.
+
+A connection is made anew for each cycle, so that it always leads to the current worker, whoever
+reloaded HAProxy meanwhile.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+
+import attrs
+
+from sidecar.desired.model import BackendName, Desired, ServerName
+from sidecar.haproxy.capabilities import Capabilities, read_version
+from sidecar.haproxy.replies import VerdictKind
+from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.marathon.schema import AppId
+from sidecar.plan.diff import plan
+from sidecar.plan.facts import Expected
+from sidecar.plan.observed import Observed
+from sidecar.plan.steps import DeleteServer, Plan
+from sidecar.reconcile.apply import Applier, Result
+from sidecar.reconcile.observe import Observer
+
+_LONGEST_WAIT = 60.0
+_GRACE_UNSAID = 3.0  # Marathon's own default for taskKillGracePeriodSeconds
+_AFTER_GRACE = 5.0
+
+
+@attrs.frozen
+class CycleReport:
+    """What one cycle found and did."""
+
+    observed: Observed
+    plan: Plan
+    results: tuple[Result, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """Every command that was sent."""
+        return tuple(command for result in self.results for command in result.commands)
+
+    @property
+    def refused(self) -> tuple[Result, ...]:
+        """The steps that HAProxy refused."""
+        return tuple(
+            result
+            for result in self.results
+            if result.verdict is not None and result.verdict.kind is VerdictKind.REFUSED
+        )
+
+    @property
+    def waiting(self) -> bool:
+        """Whether servers wait for their streams to end."""
+        return any(
+            isinstance(result.step, DeleteServer) and result.outcome == "waiting"
+            for result in self.results
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step was done."""
+        return all(result.outcome == "done" for result in self.results)
+
+
+class Cycle:
+    """Runs cycles against one HAProxy, and remembers how long its leaving servers have waited."""
+
+    def __init__(
+        self,
+        socket: str,
+        state_dir: str,
+        *,
+        timeout: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._socket = socket
+        self._state_dir = state_dir
+        self._timeout = timeout
+        self._clock = clock
+        self._observer = Observer(state_dir)
+        self._leaving: dict[tuple[str, ServerName], float] = {}
+        self._grace: dict[BackendName, float] = {}
+
+    @property
+    def info(self) -> Mapping[str, str]:
+        """What `show info` said the last time."""
+        return self._observer.info
+
+    def observe(self) -> Observed:
+        """Only look."""
+        with self._connection() as api:
+            return self._observer.observe(api)
+
+    def plan(
+        self, desired: Desired, expected: Expected, protected: Collection[AppId]
+    ) -> CycleReport:
+        """Look, and say what would be sent."""
+        observed = self.observe()
+        return CycleReport(observed, plan(desired, observed, expected, protected=protected))
+
+    def run(
+        self, desired: Desired, expected: Expected, protected: Collection[AppId]
+    ) -> CycleReport:
+        """Observe, plan, send.
+
+        Raises:
+            RuntimeUnavailableError: HAProxy does not answer.
+        """
+        started = self._clock()
+        self._remember_graces(desired)
+        with self._connection() as api:
+            observed = self._observer.observe(api)
+            todo = plan(
+                desired,
+                observed,
+                expected,
+                expired=self._expired(observed),
+                protected=protected,
+            )
+            results = Applier(self._state_dir, self._capabilities()).apply(todo.steps, api)
+        self._note_leaving(desired, observed, results)
+        return CycleReport(observed, todo, results, self._clock() - started)
+
+    def _connection(self) -> RuntimeApi:
+        return RuntimeApi(self._socket, timeout=self._timeout)
+
+    def _capabilities(self) -> Capabilities:
+        return read_version(self.info.get("Version", ""))
+
+    def _remember_graces(self, desired: Desired) -> None:
+        for name, backend in desired.backends.items():
+            grace = backend.kill_grace_seconds
+            self._grace[name] = _GRACE_UNSAID if grace is None else grace
+
+    def _expired(self, observed: Observed) -> frozenset[tuple[str, ServerName]]:
+        now = self._clock()
+        there = {(place, name) for place, servers in observed.backends.items() for name in servers}
+        self._leaving = {key: due for key, due in self._leaving.items() if key in there}
+        return frozenset(key for key, due in self._leaving.items() if due <= now)
+
+    def _note_leaving(
+        self, desired: Desired, observed: Observed, results: Collection[Result]
+    ) -> None:
+        """Give each server that waits for its streams a time at which they are cut."""
+        alive = {server.name for backend in desired.backends.values() for server in backend.servers}
+        for result in results:
+            step = result.step
+            if not isinstance(step, DeleteServer):
+                continue
+            key = (step.backend, step.name)
+            if result.outcome != "waiting":
+                self._leaving.pop(key, None)
+            elif key not in self._leaving:
+                row = observed.row(step.backend)
+                grace = self._grace.get(row.owner) if row and row.owner else None
+                wait = (_GRACE_UNSAID if grace is None else grace) + _AFTER_GRACE
+                # A task that goes on elsewhere in the configuration is not about to be killed.
+                wait = _LONGEST_WAIT if step.name in alive else min(wait, _LONGEST_WAIT)
+                self._leaving[key] = self._clock() + wait
+        owners = {row.owner for row in observed.rows().values()}
+        self._grace = {
+            name: grace
+            for name, grace in self._grace.items()
+            if name in owners or name in desired.backends
+        }

@@ -1,0 +1,112 @@
+"""The writer's status as plain JSON values: what `status` prints and `/state` answers.
+
+Backends stand under their true names; where one lives in a spare, `place` says in which.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+from sidecar.desired.model import Backend, BackendName, Target
+from sidecar.plan.observed import Observed
+from sidecar.reconcile.status import Status
+
+
+def describe(status: Status) -> dict[str, Any]:
+    """Everything an operator may ask for; times are seconds since the epoch."""
+    fresh, reloads = status.freshness, status.reloads
+    return {
+        "started": status.started,
+        "haproxy": {
+            "version": status.version,
+            "worker": status.worker,
+            "maxconn": status.maxconn,
+            "trouble": status.haproxy_trouble,
+        },
+        "freshness": {
+            "stream": fresh.stream,
+            "stream_since": fresh.stream_since,
+            "last_event": fresh.last_event,
+            "last_resync": fresh.last_resync,
+            "trouble": fresh.trouble,
+        },
+        "reloads": {
+            "count": reloads.count,
+            "reasons": dict(reloads.reasons),
+            "last": reloads.last,
+            "wanted": list(reloads.wanted),
+            "refused": reloads.refused,
+        },
+        "held": {"reason": status.hold.reason, "answers": status.hold.answers}
+        if status.hold
+        else None,
+        "problems": [
+            {"app": problem.app_id, "field": problem.field, "reason": problem.reason}
+            for problem in status.problems
+        ],
+        "busy_ports": {str(port): why for port, why in sorted(status.busy_ports.items())},
+        "refused_steps": list(status.refused_steps),
+        "file_trouble": status.file_trouble,
+        "cycles": status.cycles,
+        "repairs": status.repairs,
+        "apps": _apps(status),
+    }
+
+
+def _apps(status: Status) -> list[dict[str, Any]]:
+    routes = _routes(status)
+    places = _places(status.observed)
+    by_app: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name, backend in sorted(status.desired.backends.items()):
+        by_app[backend.app_id].append(
+            _backend(backend, sorted(routes[name]), places.get(name), status.observed)
+        )
+    return [{"id": app_id, "backends": backends} for app_id, backends in sorted(by_app.items())]
+
+
+def _backend(
+    backend: Backend, routes: list[str], place: str | None, observed: Observed | None
+) -> dict[str, Any]:
+    there = observed.backends.get(place, {}) if observed and place else {}
+    return {
+        "name": backend.name,
+        "place": place,
+        "port": backend.port,
+        "made_from": backend.archetype.name,
+        "routes": routes,
+        "servers": [
+            {
+                "name": server.name,
+                "address": f"{server.address}:{server.port}",
+                "state": there[server.name].state.value if server.name in there else "coming",
+            }
+            for server in backend.servers
+        ],
+    }
+
+
+def _routes(status: Status) -> defaultdict[BackendName, list[str]]:
+    """What leads to each backend: hosts, hosts with paths, ids and ports."""
+    routes: defaultdict[BackendName, list[str]] = defaultdict(list)
+    for name, entries in status.desired.maps.items():
+        for key, value in entries.items():
+            if isinstance(value, Target):
+                routes[value.backend].append(f"{_KIND[name.name]} {key}")
+    return routes
+
+
+_KIND = {
+    "DOMAIN": "host",
+    "HOST_PATH": "path",
+    "HOST_PATH_ANY_CASE": "path -i",
+    "APP": "app id",
+    "PORT": "port",
+    "PORT_MODE": "mode",
+}
+
+
+def _places(observed: Observed | None) -> dict[BackendName, str]:
+    if observed is None:
+        return {}
+    return {
+        row.owner: place for place, row in sorted(observed.rows().items()) if row.owner is not None
+    }

@@ -1,0 +1,177 @@
+"""The HAProxy that we drive: our own, found again after a restart, or beside us in a container.
+
+It knows files, processes and reloads; what they should hold is decided elsewhere. A configuration
+takes the place of the last good one only after `haproxy -c` has read it and every port that is new
+could be bound.
+"""
+
+import shutil
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import attrs
+
+from sidecar.errors import (
+    ConfigurationRejectedError,
+    HaproxyError,
+    MasterUnavailableError,
+    ReloadFailedError,
+    ReplyError,
+)
+from sidecar.haproxy import process
+from sidecar.haproxy.config import CONFIG_FILE, Rendered
+from sidecar.haproxy.files import ConfigurationFile, write_all
+from sidecar.haproxy.folder import StateFolder
+from sidecar.haproxy.master import MasterCli
+from sidecar.haproxy.ports import busy_ports
+
+
+@attrs.frozen
+class Placement:
+    """Where HAProxy is.
+
+    `binary` is None when it runs beside us and no local one is at hand to check configurations
+    with. `own` is false when somebody else starts it. `same_network` says whether a port that we
+    can bind is one that it can bind.
+    """
+
+    folder: StateFolder
+    binary: str | None
+    own: bool
+    admin_socket: str
+    master_socket: str
+    bind: str
+    same_network: bool
+
+
+class Engine:
+    """One HAProxy: its files, its process, its reloads."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self._config = ConfigurationFile(placement.folder.configuration)
+        self._files = threading.Lock()
+        self._master: process.Master | None = None
+        self._checkable: bool | None = None if placement.binary else False
+        self.master = MasterCli(placement.master_socket)
+
+    def adopt(self) -> bool:
+        """Whether an HAProxy answers at the state folder's master socket; it is ours from now."""
+        self._master = process.adopt(self.placement.folder.path)
+        return self._master is not None
+
+    def is_running(self) -> bool:
+        """Whether our own HAProxy's process is there; one beside us counts as running."""
+        if not self.placement.own:
+            return True
+        return self._master is not None and process.is_running(self._master)
+
+    def start(self) -> int:
+        """Start our own HAProxy from the file that is in place; return the master's pid.
+
+        Raises:
+            HaproxyError: it does not start.
+            StateFolderError: the folder cannot be used.
+        """
+        if self.placement.binary is None:
+            raise HaproxyError("no HAProxy program is given; use --haproxy PATH")
+        folder = self.placement.folder
+        self._master = process.start(self.placement.binary, folder.configuration, folder.path)
+        self._config.keep_as_good()
+        return self._master.pid
+
+    def stop(self, *, grace: float) -> None:
+        """Stop our own HAProxy, letting streams in progress end within `grace` seconds."""
+        if self._master is not None:
+            process.stop_softly(self._master, grace=grace)
+
+    def busy(self, ports: Iterable[int]) -> Mapping[int, str]:
+        """Which of these ports, none of them HAProxy's own, could not be bound, and why.
+
+        None is known to be busy where HAProxy is in another network than we are.
+        """
+        if not self.placement.same_network:
+            return {}
+        return busy_ports(self.placement.bind, ports)
+
+    def has_file(self) -> bool:
+        """Whether there is a configuration to start from."""
+        return self._config.path.exists()
+
+    def write(self, rendered: Rendered, *, running_version: str | None = None) -> bool:
+        """Make this what the next process starts from; whether anything was written.
+
+        Raises:
+            ConfigurationRejectedError: `haproxy -c` refuses it; it was set aside.
+            StateFolderError: the folder cannot be written.
+        """
+        folder = self.placement.folder.path
+        maps = {folder / name: text for name, text in rendered.maps.items()}
+        with self._files:
+            written = write_all(maps, config=folder / CONFIG_FILE)
+            if self._config.path.exists() and self._config.path.read_text() == rendered.text:
+                return bool(written)
+            candidate = self._config.propose(rendered.text)
+            if self._can_check(running_version):
+                self._check(candidate)
+            self._config.accept()
+        return True
+
+    def reload(self, rendered: Rendered, *, running_version: str) -> int | None:
+        """Write the file and have the master load it; return the new worker's pid.
+
+        Raises:
+            ConfigurationRejectedError: it did not pass its check; HAProxy keeps what it has.
+            ReloadFailedError: HAProxy could not load it; the last good file is back in place.
+            MasterUnavailableError: the master does not answer.
+            StateFolderError: the folder cannot be written.
+        """
+        self.write(rendered, running_version=running_version)
+        with self._files:
+            outcome = self.master.reload()
+            if outcome.succeeded:
+                self._config.keep_as_good()
+                return outcome.worker_pid
+            self._config.restore_good()
+        raise ReloadFailedError(
+            "HAProxy failed to load a new configuration, which is kept as"
+            f" {self._config.rejected}: {_last_lines(outcome.log)}"
+        )
+
+    def pids(self) -> tuple[int, ...]:
+        """The pids of the workers, the current one first; empty while the master is away."""
+        try:
+            processes = self.master.processes()
+        except (MasterUnavailableError, ReplyError):
+            return ()
+        return tuple(worker.pid for worker in (*processes.workers, *processes.old_workers))
+
+    def _check(self, candidate: Path) -> None:
+        binary = self.placement.binary or ""
+        result = process.check_configuration(binary, candidate)
+        if not result.ok:
+            kept = self._config.reject()
+            raise ConfigurationRejectedError(
+                f"haproxy -c refuses a new configuration, which is kept as {kept}:"
+                f" {_last_lines(result.text)}"
+            )
+
+    def _can_check(self, running_version: str | None) -> bool:
+        """Whether the local program speaks for the one that will load the file."""
+        if self._checkable is None:
+            if self.placement.own or running_version is None:
+                return self.placement.binary is not None
+            binary = self.placement.binary or ""
+            found = shutil.which(binary) is not None
+            self._checkable = found and process.haproxy_version(binary) == running_version
+        return self._checkable
+
+    @property
+    def checks(self) -> bool | None:
+        """Whether new configurations are checked before they are loaded; None if not known yet."""
+        return True if self.placement.own else self._checkable
+
+
+def _last_lines(text: str, count: int = 6) -> str:
+    return " | ".join(line.strip() for line in text.strip().splitlines()[-count:])

@@ -1,0 +1,197 @@
+"""The thread that asks Marathon: one app for a hint, all apps for a resync, nothing else.
+
+Requests for one app coalesce while they wait; a failed one is tried again, later each time. Every
+answer carries the sequence number at which its request began.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Hashable
+
+import attrs
+
+from sidecar.channels import Mailbox
+from sidecar.desired.derive import form_problems
+from sidecar.errors import MarathonAnswerError, MarathonError
+from sidecar.marathon.client import MarathonClient
+from sidecar.marathon.schema import App, AppId, UnreadableApp
+
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 10.0
+_HISTORY = 10  # versions to look at for a definition that can be used
+
+
+@attrs.frozen
+class WantApp:
+    """One app's definition and tasks; `since` is when (monotonic) the hint came."""
+
+    app_id: AppId
+    since: float = attrs.field(eq=False)
+
+
+@attrs.frozen
+class WantAll:
+    """All apps; `elsewhere` begins at another endpoint than the last time."""
+
+    reason: str = attrs.field(eq=False)
+    since: float = attrs.field(eq=False)
+    elsewhere: bool = attrs.field(default=False, eq=False)
+
+
+@attrs.frozen
+class WantVersion:
+    """The definition that an app had in a version."""
+
+    app_id: AppId
+    version: str
+
+
+@attrs.frozen
+class WantGoodForm:
+    """The newest definition in an app's history that can be used."""
+
+    app_id: AppId
+
+
+Want = WantApp | WantAll | WantVersion | WantGoodForm
+
+
+@attrs.frozen
+class GotApp:
+    """One app; None if Marathon has no such."""
+
+    begun: int
+    app_id: AppId
+    app: App | None
+    since: float
+
+
+@attrs.frozen
+class GotAll:
+    """All apps."""
+
+    begun: int
+    apps: tuple[App, ...]
+    unreadable: tuple[UnreadableApp, ...]
+    reason: str
+    since: float
+
+
+@attrs.frozen
+class GotDefinition:
+    """An older definition; `good` when it was asked for as a form that can be used."""
+
+    app_id: AppId
+    definition: App
+    good: bool
+
+
+@attrs.frozen
+class FetchFailed:
+    """There is no usable answer; it will be asked again.
+
+    `about_app` when Marathon answered, but with what is no app: that app's problem.
+    """
+
+    want: Want
+    reason: str
+    about_app: bool
+
+
+Got = GotApp | GotAll | GotDefinition | FetchFailed
+
+
+def _key(want: Want) -> Hashable:
+    """What makes two requests one: a full fetch is one whatever its reason."""
+    return WantAll if isinstance(want, WantAll) else want
+
+
+@attrs.frozen
+class _Retry:
+    """When a request that failed is due again, and how often it failed."""
+
+    due: float
+    failures: int
+
+
+class Fetcher:
+    """Takes wants, gives gots; the thread ends when it is interrupted.
+
+    A request that failed waits on its own, so that one app's bad answer delays no other's.
+    """
+
+    def __init__(
+        self,
+        client: MarathonClient,
+        sink: Callable[[Got], None],
+        *,
+        stopping: threading.Event,
+        next_sequence: Callable[[], int],
+    ) -> None:
+        self._client = client
+        self._sink = sink
+        self._stopping = stopping
+        self._next_sequence = next_sequence
+        self._wants: Mailbox[Want] = Mailbox(_key)
+        self._retries: dict[Want, _Retry] = {}
+
+    def ask(self, want: Want) -> None:
+        """Leave a request; never blocks."""
+        self._wants.put(want)
+
+    def run(self) -> None:
+        """Answer requests until told to stop."""
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            earliest = min((retry.due for retry in self._retries.values()), default=now + 3600)
+            asked = self._wants.take(timeout=max(0.0, earliest - now))
+            now = time.monotonic()
+            again = [want for want, retry in self._retries.items() if retry.due <= now]
+            for want in dict.fromkeys([*asked, *again]):
+                if self._stopping.is_set():
+                    return
+                self._answer(want)
+
+    def interrupt(self) -> None:
+        """Wake the thread up for its end."""
+        self._wants.close()
+
+    def _answer(self, want: Want) -> None:
+        try:
+            got = self._fetch(want)
+        except MarathonError as error:
+            about_app = isinstance(error, MarathonAnswerError) and isinstance(want, WantApp)
+            before = self._retries.get(want)
+            failures = before.failures + 1 if before else 1
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**failures) * (0.5 + random.random() / 2)  # noqa: S311 (spreads load)
+            self._retries[want] = _Retry(time.monotonic() + pause, min(failures, 10))
+            self._sink(FetchFailed(want, str(error), about_app=about_app))
+            return
+        self._retries.pop(want, None)
+        if got is not None:
+            self._sink(got)
+
+    def _fetch(self, want: Want) -> Got | None:
+        begun = self._next_sequence()
+        match want:
+            case WantApp(app_id, since):
+                return GotApp(begun, app_id, self._client.app(app_id), since)
+            case WantAll(reason, since, elsewhere):
+                if elsewhere:
+                    self._client.prefer_another()
+                apps, unreadable = self._client.apps()
+                return GotAll(begun, apps, unreadable, reason, since)
+            case WantVersion(app_id, version):
+                definition = self._client.app_version(app_id, version)
+                return GotDefinition(app_id, definition, good=False) if definition else None
+            case WantGoodForm(app_id):
+                return self._good_form(app_id)
+
+    def _good_form(self, app_id: AppId) -> GotDefinition | None:
+        versions = sorted(self._client.versions(app_id), reverse=True)
+        for version in versions[:_HISTORY]:
+            definition = self._client.app_version(app_id, version)
+            if definition is not None and not form_problems(definition):
+                return GotDefinition(app_id, definition, good=True)
+        return None

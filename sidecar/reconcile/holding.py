@@ -1,0 +1,59 @@
+"""When a full fetch is not believed at once: pure rules, and how often it has said the same.
+
+Marathon after a failover, or a stale one of several, may list few apps or none. Such an answer is
+asked for again; three that agree are believed, and so is an operator's `release`.
+"""
+
+import attrs
+
+from sidecar.desired.model import BackendName, Desired, ServerName
+
+ANSWERS_BELIEVED = 3
+
+Servers = frozenset[tuple[BackendName, ServerName]]
+
+
+def servers_of(desired: Desired) -> Servers:
+    """Every server that is wanted, by its backend."""
+    return frozenset(
+        (name, server.name)
+        for name, backend in desired.backends.items()
+        for server in backend.servers
+    )
+
+
+def doubt(serving: Servers, answer: Servers) -> str:
+    """Why an answer that leaves only these servers is held; empty if it is not.
+
+    What counts is how many are left: servers that others replace are no loss.
+    """
+    if serving and not answer:
+        return f"it would take away all {len(serving)} servers"
+    if len(answer) * 2 < len(serving):
+        lost = len(serving) - len(answer)
+        return f"it would leave {lost} servers fewer than the {len(serving)} that serve now"
+    return ""
+
+
+@attrs.frozen
+class Hold:
+    """A full fetch that is held: why, what it would leave, and how many in a row said so."""
+
+    reason: str
+    answer: Servers
+    answers: int = 1
+
+    @property
+    def believed(self) -> bool:
+        """Whether it was said often enough."""
+        return self.answers >= ANSWERS_BELIEVED
+
+
+def held(before: Hold | None, serving: Servers, answer: Servers) -> Hold | None:
+    """The hold after one more answer; None when it may be used."""
+    reason = doubt(serving, answer)
+    if not reason:
+        return None
+    agreed = before is not None and before.answer == answer
+    hold = Hold(reason, answer, before.answers + 1 if agreed and before else 1)
+    return None if hold.believed else hold

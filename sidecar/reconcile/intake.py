@@ -1,0 +1,155 @@
+"""Takes what comes in from Marathon into the derivation, and asks for what is missing.
+
+It decides what a message means for what we know; it never touches HAProxy.
+"""
+
+from collections.abc import Callable, Iterable
+
+import attrs
+import structlog
+
+from sidecar.marathon.events import Resync, SchedulerDisconnected
+from sidecar.marathon.schema import AppId
+from sidecar.marathon.snapshot import Outcome
+from sidecar.marathon.watcher import Received, Unreadable
+from sidecar.reconcile.derivation import Derivation
+from sidecar.reconcile.fetch import (
+    FetchFailed,
+    GotAll,
+    GotApp,
+    GotDefinition,
+    Want,
+    WantAll,
+    WantApp,
+    WantGoodForm,
+    WantVersion,
+)
+from sidecar.reconcile.resolve import Resolved
+
+log = structlog.get_logger("marathon")
+
+
+@attrs.frozen
+class Gain:
+    """What one message changed: whether what is desired may differ, and since when (monotonic)."""
+
+    changed: bool = False
+    since: float | None = None
+
+
+class Intake:
+    """One derivation, and the two places to ask."""
+
+    def __init__(
+        self,
+        derivation: Derivation,
+        *,
+        ask: Callable[[Want], None],
+        resolve: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.derivation = derivation
+        self._ask = ask
+        self._resolve = resolve
+        self._clock = clock
+
+    def event(self, event: Received) -> Gain:
+        """Use what an event proves; have the app fetched that it hints at."""
+        changed: set[AppId] = set()
+        fetch: set[AppId] = set()
+        for hint in event.hints:
+            outcome = self.derivation.snapshot.hint(event.sequence, hint)
+            changed |= outcome.changed
+            fetch |= outcome.fetch
+            if outcome.resync:
+                self.ask_all(outcome.resync)
+        for app_id in sorted(fetch):
+            self._ask(WantApp(app_id, event.received_at))
+        tell = log.info if event.hints else log.debug
+        tell(
+            "event",
+            type=event.event_type,
+            app=", ".join(sorted(_apps_of(event))) or None,
+            use="at once" if changed else None,
+            fetch="its app" if fetch else None,
+        )
+        return Gain(self._update(changed), event.received_at)
+
+    def unreadable(self, event: Unreadable) -> None:
+        """Have the app fetched whose event could not be read."""
+        log.warning("event unreadable", type=event.event_type, reason=event.reason)
+        if event.app_id is not None:
+            self._ask(WantApp(event.app_id, self._clock()))
+
+    def app(self, got: GotApp) -> Gain:
+        """Take one app as fetched."""
+        outcome = self.derivation.snapshot.fetched(got.begun, got.app_id, got.app)
+        return Gain(self._use(outcome), got.since)
+
+    def definition(self, got: GotDefinition) -> Gain:
+        """Take an older definition of an app."""
+        if got.good:
+            self.derivation.give_form(got.app_id, got.definition)
+        else:
+            self.derivation.snapshot.learn(got.app_id, got.definition)
+        return Gain(self._update([got.app_id]))
+
+    def address(self, got: Resolved) -> Gain:
+        """Take a host's address."""
+        if got.address is None:
+            log.warning("host has no address", host=got.host)
+            return Gain()
+        return Gain(self._update(self.derivation.resolve(got.host, got.address)))
+
+    def failed(self, failed: FetchFailed) -> Gain:
+        """Take note that Marathon gave no usable answer; what is known stays."""
+        log.warning("fetch failed", reason=failed.reason)
+        if failed.about_app and isinstance(failed.want, WantApp):
+            self.derivation.snapshot.unreadable[failed.want.app_id] = failed.reason
+            return Gain(self._update([failed.want.app_id]))
+        return Gain()
+
+    def preview(self, got: GotAll) -> Derivation:
+        """What would be known if a full fetch were used."""
+        candidate = self.derivation.copy()
+        outcome = candidate.snapshot.fetched_all(got.begun, got.apps, got.unreadable)
+        candidate.update(outcome.changed)
+        return candidate
+
+    def use(self, candidate: Derivation) -> None:
+        """Go on with a full fetch that was looked at."""
+        self.derivation = candidate
+        everything = candidate.snapshot.app_ids()
+        for host in sorted(candidate.unresolved(everything)):
+            self._resolve(host)
+        self._ask_for_missing(everything)
+
+    def ask_all(self, reason: str, *, elsewhere: bool = False) -> None:
+        """Have everything fetched."""
+        self._ask(WantAll(reason, self._clock(), elsewhere))
+
+    def _use(self, outcome: Outcome) -> bool:
+        differs = self._update(outcome.changed)
+        self._ask_for_missing(outcome.changed)
+        return differs
+
+    def _update(self, app_ids: Iterable[AppId]) -> bool:
+        affected = frozenset(app_ids)
+        for host in sorted(self.derivation.unresolved(affected)):
+            self._resolve(host)
+        return self.derivation.update(affected)
+
+    def _ask_for_missing(self, app_ids: Iterable[AppId]) -> None:
+        """Ask for the definitions that tasks were started with, and for forms that can be used."""
+        affected = frozenset(app_ids)
+        for app_id in sorted(affected):
+            for version in sorted(self.derivation.snapshot.unknown_versions(app_id)):
+                self._ask(WantVersion(app_id, version))
+        for app_id in sorted(self.derivation.without_form() & affected):
+            self._ask(WantGoodForm(app_id))
+
+
+def _apps_of(event: Received) -> frozenset[str]:
+    return frozenset(
+        hint.app_id for hint in event.hints if not isinstance(hint, Resync | SchedulerDisconnected)
+    )

@@ -1,0 +1,90 @@
+"""Asks a running HAProxy what it has: one worker's backends, servers, maps and statements."""
+
+from collections.abc import Mapping
+
+from sidecar.desired.addresses import ip_address
+from sidecar.desired.model import ServerName
+from sidecar.errors import ReplyError
+from sidecar.haproxy import replies
+from sidecar.haproxy.commands import show_map
+from sidecar.haproxy.config import FACT_PREFIX, NOTHING
+from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.plan.observed import ALL_MAPS, Observed, ObservedServer, State
+
+_UP = 2  # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
+
+
+class Observer:
+    """Observes one HAProxy; what a worker never changes is asked once for each worker."""
+
+    def __init__(self, state_dir: str) -> None:
+        self._state_dir = state_dir
+        self._facts: tuple[int, Mapping[str, str]] | None = None
+        self.info: Mapping[str, str] = {}
+
+    def observe(self, api: RuntimeApi) -> Observed:
+        """Everything that HAProxy has now.
+
+        Raises:
+            RuntimeUnavailableError: it does not answer.
+            ReplyError: it answers what we cannot read.
+        """
+        commands = ["show info", "show backend", "show servers state"]
+        commands += [show_map(file, self._state_dir) for file in ALL_MAPS]
+        info, backends, servers, *maps = api.ask_all(commands)
+        self.info = replies.read_info(info)
+        worker = int(self.info["Pid"])
+        return Observed(
+            worker,
+            _with_servers(replies.read_backends(backends), replies.read_servers(servers)),
+            {
+                file: entries
+                for file, text in zip(ALL_MAPS, maps, strict=True)
+                if (entries := _entries(text)) is not None
+            },
+            self._facts_of(worker, api),
+        )
+
+    def _facts_of(self, worker: int, api: RuntimeApi) -> Mapping[str, str]:
+        if self._facts is None or self._facts[0] != worker:
+            environment = replies.read_environment(api.ask("show env"))
+            facts = {
+                name.removeprefix(FACT_PREFIX): "" if value == NOTHING else value
+                for name, value in environment.items()
+                if name.startswith(FACT_PREFIX)
+            }
+            self._facts = (worker, facts)
+        return self._facts[1]
+
+
+def _with_servers(
+    names: tuple[str, ...], rows: tuple[replies.ServerRow, ...]
+) -> dict[str, dict[ServerName, ObservedServer]]:
+    backends: dict[str, dict[ServerName, ObservedServer]] = {name: {} for name in names}
+    for row in rows:
+        name = ServerName(row.name)
+        state = State.MAINT if row.in_maint else State.DRAIN if row.in_drain else State.READY
+        backends.setdefault(row.backend, {})[name] = ObservedServer(
+            name,
+            ip_address(row.address) or row.address,  # the C library spells some otherwise
+            row.port,
+            row.id,
+            row.weight,
+            state,
+            usable=state is State.READY and row.operational >= _UP,
+        )
+    return backends
+
+
+def _entries(text: str) -> dict[str, str | None] | None:
+    """A map's entries, None for a map that is not loaded; a key with two values has None."""
+    try:
+        pairs = replies.read_map(text)
+    except ReplyError:
+        if "Unknown map" in text:
+            return None
+        raise
+    entries: dict[str, str | None] = {}
+    for key, value in pairs:
+        entries[key] = value if entries.setdefault(key, value) == value else None
+    return entries

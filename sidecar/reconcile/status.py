@@ -1,0 +1,56 @@
+"""What the writer tells about itself: one immutable value, replaced whole after each change."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from sidecar.desired.model import Desired, Problem
+from sidecar.plan.observed import Observed
+from sidecar.reconcile.holding import Hold
+
+
+@attrs.frozen
+class Freshness:
+    """How old what we know is; times are seconds since the epoch, None for never."""
+
+    stream: str = ""
+    """The URL of the event stream; empty while there is none."""
+    stream_since: float | None = None
+    last_event: float | None = None
+    last_resync: float | None = None
+    trouble: str = ""
+    """Why Marathon could not be asked the last time; empty if it could."""
+
+
+@attrs.frozen
+class Reloads:
+    """How often HAProxy was reloaded by us and why, and what stands in the way of one now."""
+
+    count: int = 0
+    reasons: Mapping[str, int] = attrs.field(factory=dict)
+    last: str = ""
+    wanted: tuple[str, ...] = ()
+    refused: str = ""
+
+
+@attrs.frozen
+class Status:
+    """All that `status`, `plan` and `maps` show."""
+
+    started: float
+    version: str = ""
+    worker: int = 0
+    maxconn: str = ""
+    desired: Desired = attrs.field(factory=Desired)
+    observed: Observed | None = None
+    freshness: Freshness = Freshness()
+    reloads: Reloads = Reloads()
+    hold: Hold | None = None
+    haproxy_trouble: str = ""
+    file_trouble: str = ""
+    refused_steps: tuple[str, ...] = ()
+    cycles: int = 0
+    repairs: int = 0
+    """Steps that were needed although nothing had been asked for: drift that was repaired."""
+    problems: tuple[Problem, ...] = ()
+    busy_ports: Mapping[int, str] = attrs.field(factory=dict)

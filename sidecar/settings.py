@@ -1,0 +1,245 @@
+"""Every setting of the sidecar: its flag, its environment variable, its default and its manual.
+
+The command line is made from this table, so that its help cannot differ from what is read. The
+variables begin with `MLB_`, since `HAPROXY_<NAME>` is a template's name for marathon-lb.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from sidecar.errors import UsageError
+
+_SAFE_PATH = re.compile(r"/[A-Za-z0-9._/@+-]*")
+_SAFE_ADDRESS = re.compile(r"\*|[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
+
+
+@attrs.frozen
+class Option:
+    """How one setting is given on the command line.
+
+    `section` groups it in the help; `several` takes it more than once.
+    """
+
+    section: str
+    help: str
+    metavar: str | None = None
+    short: str | None = None
+    several: bool = False
+    choices: tuple[str, ...] = ()
+    secret: bool = False
+
+
+def _option(default: Any, section: str, help: str, **more: Any) -> Any:  # noqa: A002, ANN401 (as attrs.field)
+    return attrs.field(default=default, metadata={"option": Option(section, help, **more)})
+
+
+def _switch(section: str, help: str, **more: Any) -> Any:  # noqa: A002, ANN401 (as attrs.field)
+    return _option(default=False, section=section, help=help, **more)
+
+
+@attrs.frozen
+class Settings:
+    """All settings, with their defaults; the fields' names give flags and variables."""
+
+    marathon: tuple[str, ...] = _option(
+        ("http://master.mesos:8080",),
+        "Marathon",
+        "Marathon's address; give it several times for failover.",
+        metavar="URL",
+        short="-m",
+        several=True,
+    )
+    auth_credentials: str = _option(
+        "", "Marathon", "User and password for Marathon.", metavar="USER:PASSWORD", secret=True
+    )
+    marathon_ca_cert: str = _option(
+        "", "Marathon", "CA certificates that Marathon's own is checked with.", metavar="FILE"
+    )
+    resync_interval: float = _option(
+        300.0, "Marathon", "Seconds between two full fetches.", metavar="SECONDS"
+    )
+    silence: float = _option(
+        30.0,
+        "Marathon",
+        "Seconds without a byte after which the event stream counts as dead.",
+        metavar="SECONDS",
+    )
+    group: tuple[str, ...] = _option(
+        ("external",),
+        "Apps",
+        "Take apps whose HAPROXY_GROUP has this name; * takes all.",
+        metavar="NAME",
+        several=True,
+    )
+    strict_mode: bool = _switch("Apps", "Take only ports that say HAPROXY_{n}_ENABLED=true.")
+    health_check: bool = _switch(
+        "Apps", "Only tasks that Marathon's health checks call alive.", short="-H"
+    )
+    skip_app: str = _option(
+        "", "Apps", "An app id that is never taken: the balancer's own.", metavar="ID"
+    )
+    assigned_ports: str = _option(
+        "10050-10100",
+        "Apps",
+        "Service ports for IP-per-task apps that have none.",
+        metavar="RANGE",
+    )
+    bind: str = _option("*", "Frontends", "The address that HAProxy binds.", metavar="ADDRESS")
+    http_port: int = _option(80, "Frontends", "Virtual hosts; 0 leaves it out.", metavar="PORT")
+    https_port: int = _option(
+        443, "Frontends", "Virtual hosts over TLS; 0 leaves it out.", metavar="PORT"
+    )
+    appid_port: int = _option(9091, "Frontends", "Apps by X-Marathon-App-Id.", metavar="PORT")
+    stats_port: int = _option(9090, "Frontends", "Statistics and endpoints.", metavar="PORT")
+    service_ports: str = _option(
+        "10000-10100",
+        "Frontends",
+        "Service ports that are bound from the start.",
+        metavar="RANGES",
+    )
+    ssl_certs: tuple[str, ...] = _option(
+        (),
+        "Frontends",
+        "PEM files, or folders of them, for the HTTPS port; self-signed if none.",
+        metavar="PATH",
+        several=True,
+    )
+    state_dir: str = _option(
+        "/marathon-lb",
+        "HAProxy",
+        "The folder of haproxy.cfg, the maps and the sockets.",
+        metavar="DIR",
+    )
+    haproxy: str = _option(
+        "",
+        "HAProxy",
+        "The program; the embedded one or haproxy on PATH if not given.",
+        metavar="PATH",
+    )
+    haproxy_socket: str = _option(
+        "",
+        "HAProxy",
+        "The admin socket of an HAProxy that somebody else starts.",
+        metavar="PATH",
+    )
+    master_socket: str = _option(
+        "", "HAProxy", "The master socket of that HAProxy.", metavar="PATH"
+    )
+    same_network: bool | None = _option(
+        None,
+        "HAProxy",
+        "Whether a port that is free here is free for HAProxy; yes for one of our own.",
+    )
+    leave_haproxy: bool = _switch("HAProxy", "Leave HAProxy serving when the sidecar is stopped.")
+    stop_grace: float = _option(
+        10.0, "HAProxy", "Seconds for open streams when HAProxy is stopped.", metavar="SECONDS"
+    )
+    spares: int = _option(
+        16, "HAProxy", "Spare backends for the archetype most in use.", metavar="N"
+    )
+    spares_each: int = _option(
+        2, "HAProxy", "Spare backends for each other archetype.", metavar="N"
+    )
+    true_names: str = _option(
+        "never",
+        "HAProxy",
+        "quiet: one reload after a minute without events gives spares their apps' names.",
+        choices=("never", "quiet"),
+    )
+    reload_interval: float = _option(
+        5.0, "HAProxy", "The shortest time between two reloads.", metavar="SECONDS"
+    )
+    audit_interval: float = _option(
+        30.0,
+        "HAProxy",
+        "Seconds after which HAProxy is compared with what it should be.",
+        metavar="SECONDS",
+    )
+    patience: float = _option(
+        5.0,
+        "HAProxy",
+        "Seconds to wait for Marathon before HAProxy is started from its last file.",
+        metavar="SECONDS",
+    )
+    log_format: str = _option(
+        "console", "Logs", "Lines for people, or JSON.", choices=("console", "json")
+    )
+    log_level: str = _option(
+        "info",
+        "Logs",
+        "The least that is logged.",
+        choices=("debug", "info", "warning", "error"),
+    )
+
+    @property
+    def beside(self) -> bool:
+        """Whether somebody else starts HAProxy."""
+        return bool(self.haproxy_socket)
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """User and password, if given."""
+        if not self.auth_credentials:
+            return None
+        user, _, password = self.auth_credentials.partition(":")
+        return user, password
+
+    def check(self) -> None:
+        """Refuse what cannot work, before anything is begun.
+
+        Raises:
+            UsageError: naming the flag, and what would do.
+        """
+        for name in ("state_dir", "haproxy_socket", "master_socket"):
+            path = getattr(self, name)
+            if path and not _SAFE_PATH.fullmatch(path):
+                raise UsageError(
+                    f"{flag(name)} {path!r} must be an absolute path of letters, digits and ._/@+-"
+                )
+        if bool(self.haproxy_socket) != bool(self.master_socket):
+            raise UsageError("--haproxy-socket and --master-socket go together; give both")
+        if self.auth_credentials and ":" not in self.auth_credentials:
+            raise UsageError("--auth-credentials must be USER:PASSWORD")
+        if not _SAFE_ADDRESS.fullmatch(self.bind):
+            raise UsageError(
+                f"--bind {self.bind!r} must be *, a host, an IPv4 or an [IPv6] address"
+            )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        ports = {
+            name: getattr(self, name)
+            for name in ("http_port", "https_port", "appid_port", "stats_port")
+        }
+        for name, port in ports.items():
+            least = 0 if name in {"http_port", "https_port"} else 1
+            if not least <= port <= 65535:  # noqa: PLR2004 (the largest port)
+                raise UsageError(f"{flag(name)} {port} is not a port")
+        used = [port for port in ports.values() if port]
+        if len(used) != len(set(used)):
+            raise UsageError("two frontends have the same port; give each its own")
+        for name in ("resync_interval", "silence", "audit_interval", "reload_interval"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{flag(name)} must be more than 0 seconds")
+        for name in ("patience", "stop_grace", "spares", "spares_each"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{flag(name)} must not be negative")
+
+
+def options() -> Iterator[tuple[str, Any, Option]]:
+    """Every setting: its field's name, its default, and how it is given."""
+    for field in attrs.fields(Settings):
+        yield field.name, field.default, field.metadata["option"]
+
+
+def flag(name: str) -> str:
+    """The flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return "MLB_" + name.upper()

@@ -1,0 +1,71 @@
+"""Logging: events with keys and values, as lines for people or as JSON, on standard error."""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def configure(*, form: str, level: str, stream: TextIO | None = None) -> None:
+    """Set up logging for the whole process: `form` is console or json."""
+    target = stream or sys.stderr
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(
+                fmt="%H:%M:%S.%f" if form == "console" else "iso", utc=form != "console"
+            ),
+            _without_nothing,
+            structlog.processors.format_exc_info,
+            _renderer(form, target),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+    # Libraries log through the standard library; only what somebody should look at gets through.
+    logging.basicConfig(level=logging.WARNING, stream=target, format="%(levelname)s %(message)s")
+
+
+def _without_nothing(
+    _: object, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Leave out keys that have nothing to say."""
+    return {key: value for key, value in event.items() if value is not None}
+
+
+def _renderer(form: str, target: TextIO) -> structlog.typing.Processor:
+    if form == "json":
+        return structlog.processors.JSONRenderer()
+    bold, plain = ("\033[1m", "\033[0m") if target.isatty() else ("", "")
+
+    def line(_: object, __: str, event: structlog.typing.EventDict) -> str:
+        """One line for a person: when, how bad if bad, what, and the particulars."""
+        values = dict(event)
+        when = str(values.pop("timestamp"))[:12]
+        level = str(values.pop("level"))
+        what = str(values.pop("event"))
+        traceback = values.pop("exception", "")
+        how = "" if level == "info" else f"{level.upper()}: "
+        particulars = " ".join(_particular(key, value) for key, value in values.items())
+        text = f"{when}  {bold}{how}{what:<9}{plain} {particulars}".rstrip()
+        return f"{text}\n{traceback}" if traceback else text
+
+    return line
+
+
+def _particular(key: str, value: object) -> str:
+    """A value with its name; what speaks for itself goes without."""
+    return str(value) if key in {"what", "command"} else f"{key}={_quoted(str(value))}"
+
+
+def _quoted(text: str) -> str:
+    return repr(text) if " " in text or not text.isprintable() else text

@@ -1,0 +1,71 @@
+"""The sidecar's own small server on a unix socket: its state to read, and three things to ask for.
+
+`GET /state`, `GET /healthz`, `POST /release`, `POST /resync`, `POST /reload`. Who may open the
+socket (mode 600 in the state folder) may do all of it.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from waitress.server import create_server
+
+Answer = tuple[str, Mapping[str, Any]]
+Start = Callable[[str, list[tuple[str, str]]], object]
+
+
+class ControlServer:
+    """Answers on one unix socket until interrupted."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        state: Callable[[], Mapping[str, Any]],
+        commands: Mapping[str, Callable[[], None]],
+    ) -> None:
+        self._state = state
+        self._commands = commands
+        path.unlink(missing_ok=True)  # left by one that was killed; the folder's lock is ours
+        server: Any = create_server(
+            self._answer, unix_socket=str(path), unix_socket_perms="600", threads=2
+        )
+        self._server = server  # its stubs know less than it has
+
+    def run(self) -> None:
+        """Serve until interrupted."""
+        self._server.run()
+
+    def interrupt(self) -> None:
+        """End the server's loop, from any thread."""
+        self._server.trigger.pull_trigger(self._close)
+
+    def _close(self) -> None:
+        """Close every socket in the loop's own thread; a loop without sockets ends."""
+        for channel in list(self._server.active_channels.values()):
+            channel.handle_close()
+        self._server.close()
+        self._server.task_dispatcher.shutdown()
+
+    def _answer(self, environ: Mapping[str, Any], start: Start) -> Iterable[bytes]:
+        status, value = self._route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        body = (json.dumps(value) + "\n").encode()
+        start(
+            status,
+            [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
+        )
+        return [body]
+
+    def _route(self, method: str, path: str) -> Answer:
+        command = self._commands.get(path.strip("/"))
+        match method, path:
+            case "GET", "/state":
+                return "200 OK", self._state()
+            case "GET", "/healthz":
+                return "200 OK", {"alive": True}
+            case "POST", _ if command is not None:
+                command()
+                return "202 Accepted", {"accepted": path.strip("/")}
+            case _:
+                return "404 Not Found", {"message": f"no {method} {path} here"}
