@@ -32,7 +32,7 @@ check: dev
 	$(BIN)/lint-imports
 	@if command -v luacheck >/dev/null; then luacheck -q lua; \
 	  else echo "luacheck is not installed: the Lua files were not linted"; fi
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; \
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run haproxy/*.sh; \
 	  else echo "shellcheck is not installed: the shell scripts were not linted"; fi
 
 test: check

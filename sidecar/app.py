@@ -26,8 +26,10 @@ from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.description import describe
+from sidecar.reconcile.driver import Driver
 from sidecar.reconcile.engine import Engine, Placement
 from sidecar.reconcile.fetch import Fetcher
+from sidecar.reconcile.gate import ReloadGate
 from sidecar.reconcile.intake import Intake
 from sidecar.reconcile.loop import Message, Release, Timing, Wake, Writer
 from sidecar.reconcile.resolve import Resolver
@@ -39,7 +41,8 @@ from sidecar.web import ControlServer
 
 log = structlog.get_logger("sidecar")
 
-_THREADS_TAKE = 15.0
+_THREADS_TAKE = 5.0
+_QUIET = 60.0
 
 
 def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
@@ -176,6 +179,15 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
     published = Published(Status(started=time.time()))
     render = renderer()
     scribe = Scribe(lambda page: _write(page, render, engine))
+    driver = Driver(
+        engine=engine,
+        cycle=Cycle(engine.placement.admin_socket, layout(settings).state_dir),
+        renderer=render,
+        ports=BoundPorts(layout(settings), engine.busy, whole_blocks=engine.placement.same_network),
+        assigned=assigned_ports(settings),
+        scribe=scribe,
+        gate=ReloadGate(interval=settings.reload_interval),
+    )
     writer = Writer(
         mailbox=mailbox,
         intake=Intake(
@@ -184,12 +196,7 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
             resolve=resolver.ask,
             clock=time.monotonic,
         ),
-        engine=engine,
-        cycle=Cycle(engine.placement.admin_socket, settings.state_dir.rstrip("/")),
-        renderer=render,
-        ports=BoundPorts(layout(settings), engine.busy, whole_blocks=engine.placement.same_network),
-        assigned=assigned_ports(settings),
-        scribe=scribe,
+        driver=driver,
         published=published,
         timing=_timing(settings),
         stopping=stopping,
@@ -232,8 +239,7 @@ def _timing(settings: Settings) -> Timing:
         resync=settings.resync_interval,
         audit=settings.audit_interval,
         patience=settings.patience,
-        quiet_true_names=settings.true_names == "quiet",
-        reload_interval=settings.reload_interval,
+        quiet=_QUIET if settings.true_names == "quiet" else None,
     )
 
 

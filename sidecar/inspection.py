@@ -16,6 +16,7 @@ from sidecar.haproxy.capabilities import read_version
 from sidecar.haproxy.config import CONFIG_FILE, Layout
 from sidecar.haproxy.files import write_all
 from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
 from sidecar.plan.observed import BACKEND_LEDGER, LedgerRow
 from sidecar.plan.ports import read_ranges
@@ -63,7 +64,7 @@ def planned(settings: Settings) -> Planned:
     cycle = Cycle(app.placement(settings).admin_socket, layout.state_dir)
     observed = cycle.observe()
     derivation = _derivation(settings)
-    derivation.remember_health(observed.owned_servers())
+    derivation.remember(observed)
     derivation.update(derivation.snapshot.app_ids())
     desired = derivation.desired(_ports(settings, layout), observed.incumbents())
     found = plan(
@@ -156,12 +157,12 @@ def _derivation(settings: Settings) -> Derivation:
     with app.client(settings) as marathon:
         apps, unreadable = marathon.apps()
     derivation.snapshot.fetched_all(1, apps, unreadable)
-    known = derivation.snapshot.app_ids()
-    for host in derivation.unresolved(known):
+    derivation.update(derivation.snapshot.app_ids() | frozenset(derivation.snapshot.unreadable))
+    affected: set[AppId] = set()
+    for host in derivation.named_hosts():
         address = look_up(host)
-        if address is not None:
-            derivation.resolve(host, address)
-    derivation.update(known | frozenset(derivation.snapshot.unreadable))
+        affected |= derivation.resolve(host, address) if address else frozenset()
+    derivation.update(affected)
     return derivation
 
 

@@ -82,9 +82,12 @@ def _read_host(host: str) -> str:
     if len(host) <= _LONGEST_HOST and _HOST.fullmatch(host):
         return host
     try:
-        return f"[{ipaddress.IPv6Address(host.removeprefix('[').removesuffix(']'))}]"
+        address = ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]"))
     except ValueError:
         raise LabelError(f"{_short(host)} is not a host name") from None
+    if address.scope_id is not None:  # it may hold any character, and no Host header has one
+        raise LabelError(f"{_short(host)} is an address with a zone")
+    return f"[{address}]"
 
 
 def _read_paths(text: str) -> Paths:

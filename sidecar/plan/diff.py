@@ -36,7 +36,7 @@ def plan(
     """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
 
     `expired` names servers (by HAProxy backend) that have waited long enough for their streams.
-    `protected` apps keep whatever HAProxy has for them, as long as what they want is not known.
+    `protected` apps lose nothing that HAProxy has for them, as long as what they want is not known.
     """
     missing = [file for file in ALL_MAPS if file not in observed.maps]
     if missing:
@@ -46,11 +46,7 @@ def plan(
     for name, place in sorted(allocation.location.items()):
         _claim(phases, desired, observed, name, place)
         servers.bring_in(phases, place, desired.backends[name].servers, observed)
-    kept = {
-        place
-        for place, row in observed.rows().items()
-        if row.app_id in protected and place not in allocation.location.values()
-    }
+    kept = {place for place, row in observed.rows().items() if row.app_id in protected}
     # What cannot serve in its new mode yet serves on as it did, until the reload that is due.
     fitting = {
         name: place

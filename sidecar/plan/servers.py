@@ -119,9 +119,17 @@ def _make_anew(
         steps.append(StopServer(place, server.name))
     steps.append(DeleteServer(place, server.name))
     steps += _add(place, server, observed)
-    if stand_in is not None and stand_in not in there:
-        steps += [StopServer(place, stand_in), DeleteServer(place, stand_in)]
+    if stand_in is not None:
+        steps += _dismiss(place, stand_in, observed)
     return steps
+
+
+def _dismiss(place: str, stand_in: ServerName, observed: Observed) -> list[ServerStep]:
+    """Undo what `_stand_in` did; one that was there before leaves with all that is not wanted."""
+    before = observed.backends[place].get(stand_in)
+    if before is None:
+        return [StopServer(place, stand_in), DeleteServer(place, stand_in)]
+    return [StopServer(place, stand_in)] if before.state is State.MAINT else []
 
 
 def _stand_in(

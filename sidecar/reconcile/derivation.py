@@ -4,17 +4,19 @@ Owned by the writer's thread. An app's part is derived anew only when something 
 changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 
 import attrs
 
 from sidecar.desired import naming
-from sidecar.desired.addresses import host_names
+from sidecar.desired.addresses import host_names, ip_address
 from sidecar.desired.compose import PortRules, compose
 from sidecar.desired.derive import AppPart, AppState, Rules, derive_app, form_problems
 from sidecar.desired.model import BackendName, Desired, Problem, ServerName
-from sidecar.marathon.schema import App, AppId
-from sidecar.marathon.snapshot import Snapshot
+from sidecar.marathon.schema import App, AppId, Task
+from sidecar.marathon.snapshot import AppRecord, Snapshot
+from sidecar.plan.observed import Observed, ObservedServer
 
 
 @attrs.frozen
@@ -35,6 +37,7 @@ class Derivation:
         self._forms: dict[AppId, _Form] = {}
         self._parts: dict[AppId, AppPart] = {}
         self._resolved: dict[str, str] = {}
+        self._named_hosts: dict[str, set[AppId]] = {}
 
     def copy(self) -> "Derivation":
         """A second one that can go another way; used to look at a full fetch before it counts."""
@@ -42,12 +45,14 @@ class Derivation:
         other._forms = dict(self._forms)
         other._parts = dict(self._parts)
         other._resolved = dict(self._resolved)
+        other._named_hosts = {host: set(apps) for host, apps in self._named_hosts.items()}
         return other
 
     def update(self, app_ids: Iterable[AppId]) -> bool:
         """Derive these apps' parts anew; whether any of them differs now."""
         differs = False
         for app_id in app_ids:
+            self._note_hosts(app_id)
             part = self._derive(app_id)
             if part != self._parts.get(app_id, AppPart(app_id)):
                 differs = True
@@ -61,28 +66,32 @@ class Derivation:
         """All parts put together."""
         return compose(self._parts.values(), ports, incumbents)
 
-    def unresolved(self, app_ids: Iterable[AppId]) -> frozenset[str]:
-        """The host names of these apps' tasks that have no address yet."""
-        names: set[str] = set()
-        for app_id in app_ids:
-            if app_id in self.snapshot:
-                names |= host_names(self.snapshot[app_id].current())
-        return frozenset(names - set(self._resolved))
+    def unresolved(self) -> frozenset[str]:
+        """The host names of tasks that have no address yet."""
+        return frozenset(self._named_hosts.keys() - self._resolved.keys())
 
-    def resolved_hosts(self) -> frozenset[str]:
-        """The host names that have an address, to be looked up again now and then."""
-        return frozenset(self._resolved)
+    def named_hosts(self) -> frozenset[str]:
+        """The hosts of tasks that Marathon names rather than numbers."""
+        return frozenset(self._named_hosts)
 
     def resolve(self, host: str, address: str) -> frozenset[AppId]:
         """Take a host's address; the apps that have tasks there, if it is news."""
         if self._resolved.get(host) == address:
             return frozenset()
         self._resolved[host] = address
-        return frozenset(
-            app_id
-            for app_id in self.snapshot.app_ids()
-            if host in host_names(self.snapshot[app_id].current())
-        )
+        return frozenset(self._named_hosts.get(host, ()))
+
+    def _note_hosts(self, app_id: AppId) -> None:
+        known = app_id in self.snapshot
+        hosts = host_names(self.snapshot[app_id].current()) if known else frozenset()
+        for host in [host for host, apps in self._named_hosts.items() if app_id in apps]:
+            if host not in hosts:
+                self._named_hosts[host].discard(app_id)
+                if not self._named_hosts[host]:
+                    del self._named_hosts[host]
+                    self._resolved.pop(host, None)
+        for host in hosts:
+            self._named_hosts.setdefault(host, set()).add(app_id)
 
     def give_form(self, app_id: AppId, good: App) -> None:
         """Take a definition out of an app's history that can be used."""
@@ -100,25 +109,46 @@ class Derivation:
         bad = {app_id for app_id, form in self._forms.items() if form.good is None}
         return frozenset(unreadable | bad)
 
-    def remember_health(self, serving: frozenset[tuple[BackendName, ServerName]]) -> None:
-        """Count tasks without a health result as alive where HAProxy sends them traffic already.
+    def on_unknown_hosts(self, looked_up: Collection[str]) -> frozenset[AppId]:
+        """Apps with tasks on hosts whose first lookup has not ended yet."""
+        unknown = self._named_hosts.keys() - self._resolved.keys() - set(looked_up)
+        return frozenset(app_id for host in unknown for app_id in self._named_hosts[host])
 
-        Marathon forgets results at a leader election, and we forget them when we are restarted.
+    def remember(self, observed: Observed) -> None:
+        """Learn from a running HAProxy what we cannot know after a restart.
+
+        A task without a health result counts as alive where it gets traffic already: Marathon
+        forgets results at a leader election, and we forget them when we are restarted. A host name
+        has the address that its tasks' servers have, as long as no lookup says otherwise.
         """
+        serving = observed.owned_servers()
+        owned = _servers_by_app(observed)
         for app_id in self.snapshot.app_ids():
             record = self.snapshot[app_id]
-            state = self._state(app_id)
-            if state is None or not record.app.health_checks:
+            for known in record.tasks.values():
+                self._remember_address(known.task, owned.get(app_id, ()))
+            if record.app.health_checks:
+                self._remember_health(record, serving)
+
+    def _remember_address(self, task: Task, servers: Iterable[ObservedServer]) -> None:
+        if not task.host or ip_address(task.host) or task.host in self._resolved:
+            return
+        for server in servers:
+            if naming.server_name(task.host, server.address, server.port) == server.name:
+                self._resolved[task.host] = server.address
+                return
+
+    def _remember_health(
+        self, record: AppRecord, serving: frozenset[tuple[BackendName, ServerName]]
+    ) -> None:
+        state = self._state(record.app.id)
+        for task_id, known in record.tasks.items():
+            if known.health is not None or state is None:
                 continue
-            for task_id, known in record.tasks.items():
-                if known.health is None:
-                    alone = attrs.evolve(
-                        state,
-                        app=attrs.evolve(record.app, tasks=(known.task,)),
-                        health={task_id: True},
-                    )
-                    part = derive_app(alone, self._rules, self._resolved)
-                    known.health = True if _servers(part) & serving else None
+            app = attrs.evolve(record.app, tasks=(known.task,))
+            alone = attrs.evolve(state, app=app, health={task_id: True})
+            part = derive_app(alone, self._rules, self._resolved)
+            known.health = True if _servers(part) & serving else None
 
     def _derive(self, app_id: AppId) -> AppPart:
         state = self._state(app_id)
@@ -140,6 +170,13 @@ class Derivation:
             good = record.app if not problems else form.good if form else None
             form = self._forms[app_id] = _Form(record.app, problems, good)
         return AppState(record.current(), form.good, form.problems, record.older, record.health())
+
+
+def _servers_by_app(observed: Observed) -> dict[str, list[ObservedServer]]:
+    found: defaultdict[str, list[ObservedServer]] = defaultdict(list)
+    for name, row in observed.rows().items():
+        found[row.app_id] += observed.backends[name].values()
+    return found
 
 
 def _servers(part: AppPart) -> frozenset[tuple[BackendName, ServerName]]:

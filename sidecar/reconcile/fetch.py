@@ -80,11 +80,10 @@ class GotAll:
 
 @attrs.frozen
 class GotDefinition:
-    """An older definition; `good` when it was asked for as a form that can be used."""
+    """An older definition, None if Marathon has none; it answers `want`."""
 
-    app_id: AppId
-    definition: App
-    good: bool
+    want: "WantVersion | WantGoodForm"
+    definition: App | None
 
 
 @attrs.frozen
@@ -169,10 +168,9 @@ class Fetcher:
             self._sink(FetchFailed(want, str(error), about_app=about_app))
             return
         self._retries.pop(want, None)
-        if got is not None:
-            self._sink(got)
+        self._sink(got)
 
-    def _fetch(self, want: Want) -> Got | None:
+    def _fetch(self, want: Want) -> Got:
         begun = self._next_sequence()
         match want:
             case WantApp(app_id, since):
@@ -183,15 +181,14 @@ class Fetcher:
                 apps, unreadable = self._client.apps()
                 return GotAll(begun, apps, unreadable, reason, since)
             case WantVersion(app_id, version):
-                definition = self._client.app_version(app_id, version)
-                return GotDefinition(app_id, definition, good=False) if definition else None
+                return GotDefinition(want, self._client.app_version(app_id, version))
             case WantGoodForm(app_id):
-                return self._good_form(app_id)
+                return GotDefinition(want, self._good_form(app_id))
 
-    def _good_form(self, app_id: AppId) -> GotDefinition | None:
+    def _good_form(self, app_id: AppId) -> App | None:
         versions = sorted(self._client.versions(app_id), reverse=True)
         for version in versions[:_HISTORY]:
             definition = self._client.app_version(app_id, version)
             if definition is not None and not form_problems(definition):
-                return GotDefinition(app_id, definition, good=True)
+                return definition
         return None

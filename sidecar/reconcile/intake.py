@@ -52,6 +52,14 @@ class Intake:
         self._ask = ask
         self._resolve = resolve
         self._clock = clock
+        self._awaited: set[WantVersion] = set()
+        self._looked_up: set[str] = set()
+
+    def protected(self) -> frozenset[AppId]:
+        """Apps that lose nothing for now: what they want depends on an answer that is awaited."""
+        derivation = self.derivation
+        waiting = {want.app_id for want in self._awaited}
+        return derivation.without_form() | waiting | derivation.on_unknown_hosts(self._looked_up)
 
     def event(self, event: Received) -> Gain:
         """Use what an event proves; have the app fetched that it hints at."""
@@ -88,17 +96,22 @@ class Intake:
 
     def definition(self, got: GotDefinition) -> Gain:
         """Take an older definition of an app."""
-        if got.good:
-            self.derivation.give_form(got.app_id, got.definition)
-        else:
-            self.derivation.snapshot.learn(got.app_id, got.definition)
-        return Gain(self._update([got.app_id]))
+        app_id = got.want.app_id
+        if isinstance(got.want, WantVersion):
+            self._awaited.discard(got.want)
+            if got.definition is not None:
+                self.derivation.snapshot.learn(app_id, got.definition)
+        elif got.definition is not None:
+            self.derivation.give_form(app_id, got.definition)
+        # Even without one the app is looked at again: it is not protected any more.
+        return Gain(changed=self._update([app_id]) or got.definition is None)
 
     def address(self, got: Resolved) -> Gain:
         """Take a host's address."""
+        self._looked_up.add(got.host)
         if got.address is None:
             log.warning("host has no address", host=got.host)
-            return Gain()
+            return Gain(changed=True)
         return Gain(self._update(self.derivation.resolve(got.host, got.address)))
 
     def failed(self, failed: FetchFailed) -> Gain:
@@ -119,10 +132,10 @@ class Intake:
     def use(self, candidate: Derivation) -> None:
         """Go on with a full fetch that was looked at."""
         self.derivation = candidate
-        everything = candidate.snapshot.app_ids()
-        for host in sorted(candidate.unresolved(everything)):
+        # Addresses may change; every full fetch looks all names up again.
+        for host in sorted(candidate.named_hosts()):
             self._resolve(host)
-        self._ask_for_missing(everything)
+        self._ask_for_missing(candidate.snapshot.app_ids())
 
     def ask_all(self, reason: str, *, elsewhere: bool = False) -> None:
         """Have everything fetched."""
@@ -134,17 +147,20 @@ class Intake:
         return differs
 
     def _update(self, app_ids: Iterable[AppId]) -> bool:
-        affected = frozenset(app_ids)
-        for host in sorted(self.derivation.unresolved(affected)):
+        before = self.derivation.unresolved()
+        differs = self.derivation.update(app_ids)
+        for host in sorted(self.derivation.unresolved() - before):
             self._resolve(host)
-        return self.derivation.update(affected)
+        return differs
 
     def _ask_for_missing(self, app_ids: Iterable[AppId]) -> None:
         """Ask for the definitions that tasks were started with, and for forms that can be used."""
         affected = frozenset(app_ids)
         for app_id in sorted(affected):
             for version in sorted(self.derivation.snapshot.unknown_versions(app_id)):
-                self._ask(WantVersion(app_id, version))
+                want = WantVersion(app_id, version)
+                self._awaited.add(want)
+                self._ask(want)
         for app_id in sorted(self.derivation.without_form() & affected):
             self._ask(WantGoodForm(app_id))
 

@@ -3,12 +3,17 @@
 import structlog
 
 from sidecar.desired.model import Problem
+from sidecar.plan.observed import LEDGERS
 from sidecar.plan.steps import (
+    AddEntry,
     AddServer,
     DeleteEntry,
     DeleteServer,
     MoveServer,
     Plan,
+    ReplaceMap,
+    SetEntry,
+    Step,
     StopServer,
     WeighServer,
 )
@@ -48,22 +53,34 @@ def narrate_problems(before: tuple[Problem, ...], after: tuple[Problem, ...]) ->
 
 
 def summary(plan: Plan) -> str:
-    """A plan in a few words."""
-    counted = {
-        "server in": AddServer,
-        "server moved": MoveServer,
-        "weight changed": WeighServer,
-        "server stopped": StopServer,
-        "server out": DeleteServer,
-        "route taken away": DeleteEntry,
-    }
+    """A plan in a few words; what only our ledger is about is not counted."""
     found: dict[str, int] = {}
     for step in plan.steps:
-        name = next((text for text, kind in counted.items() if isinstance(step, kind)), None)
-        if name is not None:
+        name = _name(step)
+        if name:
             found[name] = found.get(name, 0) + 1
-    others = len(plan.steps) - sum(found.values())
     parts = [f"{count} x {name}" for name, count in found.items()]
-    parts += [f"{others} other steps"] if others else []
     parts += [f"reload wanted ({reason})" for reason in plan.reasons]
-    return ", ".join(parts) or "nothing"
+    return ", ".join(parts) or "nothing but notes"
+
+
+def _name(step: Step) -> str:
+    match step:
+        case AddServer():
+            return "server in"
+        case MoveServer():
+            return "server moved"
+        case WeighServer():
+            return "weight changed"
+        case StopServer():
+            return "server stopped"
+        case DeleteServer():
+            return "server out"
+        case ReplaceMap():
+            return "table replaced"
+        case AddEntry(file) | SetEntry(file) if file not in LEDGERS:
+            return "route set"
+        case DeleteEntry(file) if file not in LEDGERS:
+            return "route taken away"
+        case _:
+            return ""

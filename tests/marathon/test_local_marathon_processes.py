@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -290,8 +290,9 @@ def _children(pid: int) -> list[int]:
     """The processes that a process started and that run."""
     found = []
     for entry in os.scandir(f"/proc/{pid}/task"):
-        children = Path(entry.path, "children")
-        found += [int(word) for word in children.read_text(encoding="ascii").split()]
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that just ended
+            children = Path(entry.path, "children").read_text(encoding="ascii")
+            found += [int(word) for word in children.split()]
     return [child for child in found if runs(child)]
 
 

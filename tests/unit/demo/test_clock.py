@@ -39,7 +39,7 @@ def test_a_call_that_fails_is_reported_and_the_next_one_runs(
     reports: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", reports.append)
     done = threading.Event()
-    clock.later(0, lambda: [].pop())
+    clock.later(0, [].pop)
     clock.later(0, done.set)
 
     assert done.wait(10)

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Starts HAProxy in a container of its own, beside a sidecar that writes its configuration.
+#
+#   start-beside.sh DIR [HAPROXY]
+#
+# DIR is the state folder that both share. The sidecar runs with --state-dir DIR
+# --haproxy-socket DIR/admin.sock --master-socket DIR/master.sock.
+set -eu
+
+dir=${1:?"usage: start-beside.sh DIR [HAPROXY]"}
+haproxy=${2:-haproxy}
+deadline=${MLB_WAIT:-60}
+
+waited=0
+while [ ! -f "$dir/haproxy.cfg" ]; do
+    if [ "$waited" -ge "$deadline" ]; then
+        echo "start-beside.sh: $dir/haproxy.cfg did not appear within $deadline s;" \
+            "is the sidecar running, with --state-dir $dir?" >&2
+        exit 1
+    fi
+    [ "$waited" -gt 0 ] || echo "waiting for $dir/haproxy.cfg, at most $deadline s"
+    sleep 1
+    waited=$((waited + 1))
+done
+
+exec "$haproxy" -W -S "$dir/master.sock,mode,600,level,admin" -f "$dir/haproxy.cfg"
