@@ -1,5 +1,6 @@
 """The one place that builds and wires everything: from settings to threads that run."""
 
+import hashlib
 import itertools
 import shutil
 import signal
@@ -14,10 +15,10 @@ import structlog
 
 from sidecar.channels import Mailbox, Published
 from sidecar.desired.derive import Rules
-from sidecar.errors import SidecarError, UsageError
+from sidecar.errors import SidecarError, StateFolderError, UsageError
 from sidecar.haproxy.certificates import write_crt_list
 from sidecar.haproxy.config import Layout, Renderer
-from sidecar.haproxy.files import remove_leftovers
+from sidecar.haproxy.files import remove_leftovers, write_atomically
 from sidecar.haproxy.folder import FolderLock, StateFolder, socket_path_problem
 from sidecar.marathon.client import MarathonClient
 from sidecar.marathon.watcher import Watcher
@@ -113,7 +114,8 @@ def layout(settings: Settings) -> Layout:
     """Where HAProxy's frontends and files are, by the settings."""
     return Layout(
         state_dir=settings.state_dir.rstrip("/") or "/",
-        share_dir=str(share_dir()),
+        share_dir=settings.state_dir.rstrip("/") or "/",
+        lua_digest=_lua_digest(),
         bind=settings.bind,
         http_port=settings.http_port or None,
         https_port=settings.https_port or None,
@@ -161,15 +163,38 @@ def client(settings: Settings) -> MarathonClient:
     )
 
 
-def write_certificates(settings: Settings) -> None:
-    """Write the crt-list that the HTTPS frontend reads."""
+def write_side_files(settings: Settings) -> None:
+    """Write what the configuration refers to besides the maps: certificates and Lua files.
+
+    HAProxy may run in another container, or outlive the program that started it; so all that it
+    reads lies in the state folder.
+    """
+    state_dir = Path(settings.state_dir)
     if settings.https_port:
-        write_crt_list(Path(settings.state_dir), [Path(path) for path in settings.ssl_certs])
+        write_crt_list(state_dir, [Path(path) for path in settings.ssl_certs])
+    for name, text in _lua_files().items():
+        target = state_dir / "lua" / name
+        try:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateFolderError(f"cannot make {target.parent}: {error.strerror}") from error
+        write_atomically(target, text)
+
+
+def _lua_files() -> dict[str, str]:
+    """The Lua files that the package brings along, by their path below `lua/`."""
+    root = share_dir() / "lua"
+    return {str(file.relative_to(root)): file.read_text() for file in sorted(root.rglob("*.lua"))}
+
+
+def _lua_digest() -> str:
+    """Changes when a Lua file does: HAProxy reads them only when it loads its configuration."""
+    return hashlib.sha256(repr(sorted(_lua_files().items())).encode()).hexdigest()[:12]
 
 
 def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe:
     """Build everything and start the threads; the writer first, the stream last."""
-    write_certificates(settings)
+    write_side_files(settings)
     stopping = supervisor.stopping
     next_sequence = _sequence()
     mailbox: Mailbox[Message] = Mailbox(_key)

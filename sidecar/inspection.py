@@ -51,7 +51,7 @@ def write(settings: Settings, files: Mapping[str, str]) -> tuple[Path, ...]:
     folder = Path(settings.state_dir)
     if not folder.is_dir():
         raise UsageError(f"the state folder {folder} does not exist; make it, or give --state-dir")
-    app.write_certificates(settings)
+    app.write_side_files(settings)
     return write_all(
         {folder / name: text for name, text in files.items()}, config=folder / CONFIG_FILE
     )

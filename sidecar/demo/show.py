@@ -20,6 +20,7 @@ import click
 
 from sidecar import app
 from sidecar.errors import SidecarError, UsageError
+from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.ports import busy_ports
 from sidecar.haproxy.process import adopt
 from sidecar.settings import Settings
@@ -38,6 +39,8 @@ def run(settings: Settings, *, chosen: frozenset[str]) -> None:
         SidecarError: it cannot be begun, or cannot go on.
     """
     settings = _at_home(settings, chosen)
+    settings.check()
+    StateFolder(Path(settings.state_dir)).make()
     settings = _with_free_ports(settings, chosen)
     if "marathon" in chosen:
         app.run(settings, ready=lambda: _say(settings, local=False))
@@ -55,8 +58,7 @@ def _at_home(settings: Settings, chosen: frozenset[str]) -> Settings:
         settings = attrs.evolve(settings, bind="127.0.0.1")
     if "state_dir" not in chosen:
         folder = Path(tempfile.gettempdir()) / f"mlb-sidecar-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
+        if folder.exists() and folder.stat().st_uid != os.getuid():
             raise UsageError(f"{folder} belongs to somebody else; give --state-dir DIR")
         settings = attrs.evolve(settings, state_dir=str(folder))
     return settings

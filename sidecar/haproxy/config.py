@@ -38,7 +38,8 @@ _HASHED = ("source", "uri", "hdr(")
 class Layout:
     """Where everything is: folders, addresses, ports and the size of the pools.
 
-    `state_dir` and `share_dir` are absolute; the latter holds `lua/`. A frontend whose port is
+    `state_dir` and `share_dir` are absolute; the latter holds `lua/`, whose content `lua_digest`
+    stands for. A frontend whose port is
     None is left out. `bound` are the service ports to bind, out of `service_ports` (the setting's
     text) and whatever apps ask for beside it.
     """
@@ -54,6 +55,7 @@ class Layout:
     bound: frozenset[int] = frozenset()
     spares: int = 16
     spares_each: int = 2
+    lua_digest: str = ""
 
     @property
     def reserved(self) -> frozenset[int]:

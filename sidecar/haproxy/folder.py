@@ -45,6 +45,20 @@ class StateFolder:
         """The lock file, with the pid of the sidecar that holds it."""
         return self.path / "lock"
 
+    def make(self) -> None:
+        """Make the folder if it is not there, for its owner alone.
+
+        Raises:
+            StateFolderError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateFolderError(
+                f"the state folder {self.path} cannot be used: {error.strerror};"
+                " choose another one or give rights to it"
+            ) from error
+
 
 def socket_path_problem(path: Path | str) -> str | None:
     """Say why HAProxy cannot bind a unix socket there, or None."""
@@ -85,8 +99,8 @@ class FolderLock:
     def take(self) -> None:
         """Take the lock, or raise `StateFolderError` at once."""
         path = self._folder.path
+        self._folder.make()
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StateFolderError(
