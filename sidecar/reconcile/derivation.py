@@ -109,6 +109,11 @@ class Derivation:
         bad = {app_id for app_id, form in self._forms.items() if form.good is None}
         return frozenset(unreadable | bad)
 
+    def lacks_servers(self, app_id: AppId) -> bool:
+        """Whether an app has nothing to serve one of its ports with."""
+        part = self._parts.get(app_id)
+        return part is None or any(not port.endpoints for port in part.ports)
+
     def on_unknown_hosts(self, looked_up: Collection[str]) -> frozenset[AppId]:
         """Apps with tasks on hosts whose first lookup has not ended yet."""
         unknown = self._named_hosts.keys() - self._resolved.keys() - set(looked_up)

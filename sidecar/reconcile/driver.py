@@ -111,6 +111,8 @@ class Driver:
         self._say_busy()
         info = self._cycle.info
         log.info("HAProxy", version=info.get("Version"), maxconn=info.get("Maxconn"))
+        if why := self._engine.unchecked(self._version):
+            log.warning("new configurations are not checked by haproxy -c", why=why)
         return self.observed
 
     def _choose_ports(self, wants: Wants | None) -> None:
@@ -172,7 +174,8 @@ class Driver:
     ) -> None:
         now = self._clock()
         self.observed = report.observed
-        if report.results:
+        # A server that waits for its streams is asked about twice a second: told once is enough.
+        if any(result.outcome == "done" for result in report.results) or report.refused:
             narrate_cycle(report, since=since, now=now, reloads=self._gate.count)
         if changed or report.results:
             self._scribe.note(Page(self.desired, self._ports.layout, self._version))

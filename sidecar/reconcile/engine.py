@@ -5,7 +5,6 @@ takes the place of the last good one only after `haproxy -c` has read it and eve
 could be bound.
 """
 
-import shutil
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -53,7 +52,7 @@ class Engine:
         self._config = ConfigurationFile(placement.folder.configuration)
         self._files = threading.Lock()
         self._master: process.Master | None = None
-        self._checkable: bool | None = None if placement.binary else False
+        self._local_version: str | None = None
         self.master = MasterCli(placement.master_socket)
 
     def adopt(self) -> bool:
@@ -99,7 +98,7 @@ class Engine:
         """Whether there is a configuration to start from."""
         return self._config.path.exists()
 
-    def write(self, rendered: Rendered, *, running_version: str | None = None) -> bool:
+    def write(self, rendered: Rendered, *, running_version: str = "") -> bool:
         """Make this what the next process starts from; whether anything was written.
 
         Raises:
@@ -113,7 +112,7 @@ class Engine:
             if self._config.path.exists() and self._config.path.read_text() == rendered.text:
                 return bool(written)
             candidate = self._config.propose(rendered.text)
-            if self._can_check(running_version):
+            if not self.unchecked(running_version):
                 self._check(candidate)
             self._config.accept()
         return True
@@ -157,20 +156,21 @@ class Engine:
                 f" {_last_lines(result.text)}"
             )
 
-    def _can_check(self, running_version: str | None) -> bool:
-        """Whether the local program speaks for the one that will load the file."""
-        if self._checkable is None:
-            if self.placement.own or running_version is None:
-                return self.placement.binary is not None
-            binary = self.placement.binary or ""
-            found = shutil.which(binary) is not None
-            self._checkable = found and process.haproxy_version(binary) == running_version
-        return self._checkable
+    def unchecked(self, running_version: str) -> str:
+        """Why new configurations are loaded without `haproxy -c`; empty if they are checked.
 
-    @property
-    def checks(self) -> bool | None:
-        """Whether new configurations are checked before they are loaded; None if not known yet."""
-        return True if self.placement.own else self._checkable
+        Only a program of the running one's version speaks for it.
+        """
+        binary = self.placement.binary
+        if binary is None:
+            return "no HAProxy program is at hand here"
+        if self.placement.own or not running_version:
+            return ""
+        if self._local_version is None:
+            self._local_version = process.haproxy_version(binary)
+        if self._local_version == running_version:
+            return ""
+        return f"the program here is {self._local_version}, the running one {running_version}"
 
 
 def _last_lines(text: str, count: int = 6) -> str:

@@ -28,6 +28,9 @@ from sidecar.reconcile.resolve import Resolved
 
 log = structlog.get_logger("marathon")
 
+_LONGEST_WAIT = 2.0
+"""Seconds for which an app's last server stays on account of a fetch."""
+
 
 @attrs.frozen
 class Gain:
@@ -52,14 +55,31 @@ class Intake:
         self._ask = ask
         self._resolve = resolve
         self._clock = clock
+        self._asked_at: dict[AppId, float] = {}
         self._awaited: set[WantVersion] = set()
         self._looked_up: set[str] = set()
 
     def protected(self) -> frozenset[AppId]:
-        """Apps that lose nothing for now: what they want depends on an answer that is awaited."""
+        """Apps that lose nothing for now: what they want depends on an answer that is awaited.
+
+        Among them is an app whose last server an event takes away while the app itself is being
+        fetched: what replaces that server may be in the answer, so it stays for that moment.
+        """
         derivation = self.derivation
-        waiting = {want.app_id for want in self._awaited}
-        return derivation.without_form() | waiting | derivation.on_unknown_hosts(self._looked_up)
+        versions = {want.app_id for want in self._awaited}
+        emptied = {app_id for app_id in self._asked_at if derivation.lacks_servers(app_id)}
+        on_hosts = derivation.on_unknown_hosts(self._looked_up)
+        return derivation.without_form() | versions | emptied | on_hosts
+
+    @property
+    def waits(self) -> bool:
+        """Whether some app may be protected on account of a fetch."""
+        return bool(self._asked_at or self._awaited)
+
+    def forget_late(self) -> None:
+        """Give up on fetches that take too long to wait for."""
+        earliest = self._clock() - _LONGEST_WAIT
+        self._asked_at = {key: at for key, at in self._asked_at.items() if at >= earliest}
 
     def event(self, event: Received) -> Gain:
         """Use what an event proves; have the app fetched that it hints at."""
@@ -72,7 +92,7 @@ class Intake:
             if outcome.resync:
                 self.ask_all(outcome.resync)
         for app_id in sorted(fetch):
-            self._ask(WantApp(app_id, event.received_at))
+            self._ask_app(app_id, event.received_at)
         tell = log.info if event.hints else log.debug
         tell(
             "event",
@@ -87,12 +107,13 @@ class Intake:
         """Have the app fetched whose event could not be read."""
         log.warning("event unreadable", type=event.event_type, reason=event.reason)
         if event.app_id is not None:
-            self._ask(WantApp(event.app_id, self._clock()))
+            self._ask_app(event.app_id, self._clock())
 
     def app(self, got: GotApp) -> Gain:
         """Take one app as fetched."""
         outcome = self.derivation.snapshot.fetched(got.begun, got.app_id, got.app)
-        return Gain(self._use(outcome), got.since)
+        freed = self._answered(got.app_id, got.since)
+        return Gain(self._use(outcome) or freed, got.since)
 
     def definition(self, got: GotDefinition) -> Gain:
         """Take an older definition of an app."""
@@ -117,10 +138,12 @@ class Intake:
     def failed(self, failed: FetchFailed) -> Gain:
         """Take note that Marathon gave no usable answer; what is known stays."""
         log.warning("fetch failed", reason=failed.reason)
-        if failed.about_app and isinstance(failed.want, WantApp):
+        if not isinstance(failed.want, WantApp):
+            return Gain()
+        freed = self._answered(failed.want.app_id, failed.want.since)
+        if failed.about_app:
             self.derivation.snapshot.unreadable[failed.want.app_id] = failed.reason
-            return Gain(self._update([failed.want.app_id]))
-        return Gain()
+        return Gain(self._update([failed.want.app_id]) or freed)
 
     def preview(self, got: GotAll) -> Derivation:
         """What would be known if a full fetch were used."""
@@ -140,6 +163,17 @@ class Intake:
     def ask_all(self, reason: str, *, elsewhere: bool = False) -> None:
         """Have everything fetched."""
         self._ask(WantAll(reason, self._clock(), elsewhere))
+
+    def _ask_app(self, app_id: AppId, since: float) -> None:
+        self._asked_at[app_id] = since
+        self._ask(WantApp(app_id, since))
+
+    def _answered(self, app_id: AppId, since: float) -> bool:
+        """Note an answer; whether the app was protected until now and is not any more."""
+        if self._asked_at.get(app_id, since) > since:
+            return False  # a newer hint came meanwhile; its answer is awaited as well
+        was_asked = self._asked_at.pop(app_id, None) is not None
+        return was_asked and self.derivation.lacks_servers(app_id)
 
     def _use(self, outcome: Outcome) -> bool:
         differs = self._update(outcome.changed)

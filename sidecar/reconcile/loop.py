@@ -153,7 +153,7 @@ class Writer:
         again = self._driver.bring_up_to_date(self, since=self._since, audit=audit)
         self._since = None
         self._set("audit", self._timing.audit)
-        if again:
+        if again or self._intake.waits:
             self._set("retry", self._timing.retry)
         if self._timing.quiet is not None and not audit:
             self._set("quiet", self._timing.quiet)
@@ -183,6 +183,7 @@ class Writer:
                 case "quiet":
                     self._driver.ask_for_true_names()
                 case _ if self._synced and not self._dirty:
+                    self._intake.forget_late()
                     self._follow(audit=timer == "audit")
 
     # --- messages ---
