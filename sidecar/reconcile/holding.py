@@ -25,13 +25,15 @@ def servers_of(desired: Desired) -> Servers:
 def doubt(serving: Servers, answer: Servers) -> str:
     """Why an answer that leaves only these servers is held; empty if it is not.
 
-    What counts is how many are left: servers that others replace are no loss.
+    What counts are backends that would be left with none. An app that Marathon lists with fewer
+    tasks was scaled or is being replaced; it is whole apps that a confused Marathon loses.
     """
+    left = {backend for backend, _ in answer}
+    lost = sum(backend not in left for backend, _ in serving)
     if serving and not answer:
         return f"it would take away all {len(serving)} servers"
-    if len(answer) * 2 < len(serving):
-        lost = len(serving) - len(answer)
-        return f"it would leave {lost} servers fewer than the {len(serving)} that serve now"
+    if lost * 2 > len(serving):
+        return f"it would take away {lost} of {len(serving)} servers, with all of their apps"
     return ""
 
 
