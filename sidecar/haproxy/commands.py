@@ -17,8 +17,8 @@ from sidecar.plan.steps import (
     EnableServer,
     MoveServer,
     ReplaceMap,
-    ServerStep,
     SetEntry,
+    Step,
     StopServer,
     WeighServer,
 )
@@ -27,12 +27,14 @@ _WORD = re.compile(r"[!$-&(-:=?-\[\]-~@<>*]+")  # printable, without space " # '
 _LARGEST_PAYLOAD = 8000  # bytes; 2.6 drops one that exceeds its buffer without a word
 
 
-def encode(
-    step: ServerStep | AddEntry | SetEntry | DeleteEntry,
+def encode(  # noqa: C901 (a flat list of cases)
+    step: Step,
     state_dir: str,
     capabilities: Capabilities,
 ) -> tuple[str, ...]:
     """The commands of one step; the step is done when the last one is.
+
+    A whole table takes a conversation instead: `prepare`, `fill`, `commit`.
 
     Raises:
         ValueError: a name or value could be taken for more than one word.
@@ -61,6 +63,8 @@ def encode(
             return (_entry("set", state_dir, file, key, value),)
         case DeleteEntry(file, key):
             return (_command("del", "map", f"{state_dir}/{file}", key),)
+        case ReplaceMap():
+            raise ValueError("a whole table is not one command")
         case _:
             assert_never(step)
 

@@ -30,6 +30,7 @@ from sidecar.plan.steps import (
     WeighServer,
 )
 
+_UNSAYABLE = "it holds a character that no command may have"
 _SKIPPED = "not sent, since a step that it depends on did not come out"
 
 
@@ -109,31 +110,37 @@ class Applier:
         self, steps: list[Step], api: RuntimeApi, blocked: _Blocked
     ) -> Iterator[Result]:
         if isinstance(steps[0], ReplaceMap):
-            for step in steps:
-                if isinstance(step, ReplaceMap):
-                    held = blocked.holds(step)
-                    yield Result(step, None) if held else self._replace(step, api)
+            held = blocked.holds(steps[0])
+            yield Result(steps[0], None) if held else self._replace(steps[0], api)
             return
-        sendable = [step for step in steps if not blocked.holds(step)]
-        lines = [
-            commands.encode(step, self._state_dir, self._capabilities)
-            for step in sendable
-            if not isinstance(step, ReplaceMap)
-        ]
-        replies = iter(api.ask_all([line for group in lines for line in group]))
-        sent = {
-            id(step): (group, _last_of(group, replies))
-            for step, group in zip(sendable, lines, strict=True)
+        encoded = {
+            place: self._encoded(step)
+            for place, step in enumerate(steps)
+            if not blocked.holds(step)
         }
-        for step in steps:
-            if id(step) in sent:
-                group, verdict = sent[id(step)]
-                yield Result(step, verdict, group)
-            else:
+        replies = iter(api.ask_all([line for lines in encoded.values() for line in lines]))
+        for place, step in enumerate(steps):
+            lines = encoded.get(place)
+            if lines is None:
                 yield Result(step, None)
+            elif not lines:
+                yield Result(step, Verdict(VerdictKind.REFUSED, _UNSAYABLE))
+            else:
+                yield Result(step, _last_of(lines, replies), lines)
+
+    def _encoded(self, step: Step) -> tuple[str, ...]:
+        """The commands of a step; none where it cannot be said without harm to other commands."""
+        try:
+            return commands.encode(step, self._state_dir, self._capabilities)
+        except ValueError:
+            return ()
 
     def _replace(self, step: ReplaceMap, api: RuntimeApi) -> Result:
         """Fill a new version of a map, see that it is whole, and put it in place."""
+        try:
+            tuple(commands.fill(step, self._state_dir, 0))
+        except ValueError:
+            return Result(step, Verdict(VerdictKind.REFUSED, _UNSAYABLE))
         prepared = commands.prepare(step, self._state_dir)
         reply = api.ask(prepared)
         verdict = judge(prepared, reply)

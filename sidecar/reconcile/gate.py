@@ -7,6 +7,7 @@ from sidecar.plan.steps import Reason
 _COALESCE = 0.3
 _AFTER_A_FAILURE = 60.0
 _LOOK_AGAIN = 2.0
+_UNCURED = "the last reload did not cure this"
 
 
 @attrs.define
@@ -20,11 +21,12 @@ class ReloadGate:
     count: int = 0
     by_reason: dict[str, int] = attrs.field(factory=dict)
     last_reasons: tuple[str, ...] = ()
-    refused: str = ""
     _wanted: tuple[Reason, ...] = ()
+    _tried: tuple[str, ...] = ()
     _first_wanted: float | None = None
     _last_reload: float | None = None
     _not_before: float = 0.0
+    _failure: str = ""
     _failed_text: str = ""
     _retry_at: float = 0.0
 
@@ -33,15 +35,21 @@ class ReloadGate:
         """Why a reload is wanted now."""
         return self._wanted
 
+    @property
+    def refused(self) -> str:
+        """What stands in the way of the reload that is wanted; empty if nothing does."""
+        if not self._wanted:
+            return ""
+        return self._failure or (_UNCURED if self._is_uncured else "")
+
     def want(self, reasons: tuple[Reason, ...], now: float) -> None:
         """Take the reasons of the newest plan in the place of those before."""
         self._wanted = reasons
-        cured = tuple(str(reason) for reason in reasons) != self.last_reasons
-        if reasons and not cured and self._last_reload is not None:
-            self.refused = "the last reload did not cure this"
-            self._not_before = self._last_reload + _AFTER_A_FAILURE
         if not reasons:
+            # Whatever the last reload was for is cured; if it comes back, it is another case.
+            self._tried = ()
             self._first_wanted = None
+            self._failure = ""
         elif self._first_wanted is None:
             self._first_wanted = now
 
@@ -50,7 +58,10 @@ class ReloadGate:
         if self._first_wanted is None:
             return None
         due = max(self._first_wanted + _COALESCE, self._not_before)
-        return due if self._last_reload is None else max(due, self._last_reload + self.interval)
+        if self._last_reload is None:
+            return due
+        pause = _AFTER_A_FAILURE if self._is_uncured else self.interval
+        return max(due, self._last_reload + pause)
 
     def may_try(self, text: str, now: float) -> bool:
         """Whether this configuration may be loaded; one that has just failed waits for a while."""
@@ -65,16 +76,26 @@ class ReloadGate:
         self.count += 1
         for kind in sorted({reason.kind for reason in reasons}):
             self.by_reason[kind] = self.by_reason.get(kind, 0) + 1
-        self.last_reasons = tuple(str(reason) for reason in reasons)
-        self.refused = self._failed_text = ""
+        self.last_reasons = self._tried = _texts(reasons)
+        self._wanted = ()
+        self._first_wanted = None
+        self._failure = self._failed_text = ""
         self._last_reload = now
         self._not_before = 0.0
-        self.want((), now)
         return reasons
 
     def failed(self, text: str, why: str, now: float) -> None:
         """Remember what failed; another configuration may be tried after the usual interval."""
-        self.refused = why
+        self._failure = why
         self._failed_text = text
         self._retry_at = now + _AFTER_A_FAILURE
         self._not_before = now + _LOOK_AGAIN
+
+    @property
+    def _is_uncured(self) -> bool:
+        """Whether all that is wanted is what the last reload was for."""
+        return bool(self._wanted) and _texts(self._wanted) == self._tried
+
+
+def _texts(reasons: tuple[Reason, ...]) -> tuple[str, ...]:
+    return tuple(str(reason) for reason in reasons)

@@ -58,11 +58,13 @@ Message = (
 class Timing:
     """Seconds between things that happen by themselves.
 
-    `patience` is how long a start waits for Marathon before HAProxy is started from its last file.
+    `deaf` is the longest time between full fetches while there is no event stream. `patience` is
+    how long a start waits for Marathon before HAProxy is started from its last file.
     `quiet` is how long nothing must happen before spares get their apps' names, None for never.
     """
 
     resync: float = 300.0
+    deaf: float = 30.0
     audit: float = 30.0
     patience: float = 5.0
     retry: float = 0.5
@@ -115,6 +117,7 @@ class Writer:
 
     def run(self) -> None:
         """Bring HAProxy up, then keep it as desired until told to stop."""
+        self._plan_resync()
         if not self._driver.find():
             self._wait_for_marathon()
             if self._stopping.is_set():
@@ -170,6 +173,13 @@ class Writer:
     def _set(self, timer: str, seconds: float) -> None:
         self._timers[timer] = self._clock() + seconds
 
+    def _plan_resync(self) -> None:
+        """Fetch everything from time to time, and more often while no event can be heard."""
+        heard = bool(self._status.freshness.stream)
+        interval = self._timing.resync if heard else min(self._timing.resync, self._timing.deaf)
+        due = self._clock() + interval
+        self._timers["resync"] = due if heard else min(due, self._timers.get("resync", due))
+
     def _do_what_is_due(self) -> None:
         now = self._clock()
         for timer in [name for name, due in self._timers.items() if due <= now]:
@@ -177,7 +187,7 @@ class Writer:
             match timer:
                 case "resync":
                     self._intake.ask_all("time for a resync")
-                    self._set("resync", self._timing.resync)
+                    self._plan_resync()
                 case "refetch":
                     self._intake.ask_all("the last answer is held", elsewhere=True)
                 case "quiet":
@@ -211,11 +221,14 @@ class Writer:
                 log.info("connected", stream=url)
                 self._fresh(stream=url, stream_since=self._wall_clock())
                 self._intake.ask_all("the event stream connected")
-                self._set("resync", self._timing.resync)
+                self._plan_resync()
             case Disconnected(reason):
                 if not self._stopping.is_set():
                     log.warning("event stream lost", reason=reason)
                 self._fresh(stream="", stream_since=None, trouble=reason)
+                self._plan_resync()
+                if not self._synced:
+                    self._intake.ask_all("there is no event stream")
             case Release():
                 return self._release()
             case Wake(reload):
