@@ -65,6 +65,7 @@ class Driver:
         self._scribe = scribe
         self._gate = gate
         self._clock = clock
+        self._planned: tuple[Reason, ...] = ()
         self._asked: tuple[Reason, ...] = ()
         self._trouble = ""
         self._refused: tuple[str, ...] = ()
@@ -183,7 +184,8 @@ class Driver:
         self._cycles += 1
         self._repairs += len(report.results) if audit and not report.waiting else 0
         self._refused = tuple(f"{result.step}: {result.text}" for result in report.refused)
-        self._gate.want((*report.plan.reasons, *self._asked), now)
+        self._planned = report.plan.reasons
+        self._gate.want((*self._planned, *self._asked), now)
 
     def _lost(self, error: HaproxyError) -> None:
         """HAProxy does not answer, or not as we know it: say it once, start our own again."""
@@ -209,15 +211,18 @@ class Driver:
 
     def ask_for_reload(self, why: str) -> None:
         """Want a reload for a reason from outside."""
-        self._asked = (Reason("signal", why),)
-        self._gate.want(self._asked, self._clock())
+        self._ask((Reason("signal", why),))
 
     def ask_for_true_names(self) -> None:
         """Want a reload if apps live in spares."""
         if self.observed is not None:
             with contextlib.suppress(HaproxyError):
-                self._asked = true_name_reasons(self._cycle.observe())
-                self._gate.want(self._asked, self._clock())
+                self._ask(true_name_reasons(self._cycle.observe()))
+
+    def _ask(self, reasons: tuple[Reason, ...]) -> None:
+        """Want a reload for these reasons, besides those of plans, until there is one."""
+        self._asked = tuple(dict.fromkeys((*self._asked, *reasons)))
+        self._gate.want((*self._planned, *self._asked), self._clock())
 
     def reload_due(self) -> float | None:
         """When a reload should happen; None if none is wanted."""
