@@ -36,6 +36,31 @@ class _Group(click.Group):
             sys.exit(error.exit_code)
 
 
+class _Flag(click.Option):
+    """A setting's flag, which knows its section of the help."""
+
+    section = "Options"
+
+
+class _Command(click.Command):
+    """A command whose help shows the settings by section."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each under the heading of its section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                section = getattr(parameter, "section", "Options")
+                sections.setdefault(section, []).append(record)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(records)
+
+
+_Group.command_class = _Command
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="marathon-lb-sidecar", prog_name="mlb-sidecar")
 def main() -> None:
@@ -76,9 +101,11 @@ def _flag(name: str, default: Any, option: Option) -> Callable[[Any], Any]:  # n
         kind["type"] = click.Choice(option.choices)
     elif not option.several:
         kind["type"] = type(default)
+    cls = type("_FlagOfASection", (_Flag,), {"section": option.section})
     return click.option(
         *names,
         name,
+        cls=cls,
         default=default,
         multiple=option.several,
         metavar=option.metavar,
@@ -102,7 +129,7 @@ def _running(name: str, _: Option) -> bool:
     return name in _EVERYWHERE
 
 
-@main.command()
+@main.command(short_help="Do the main job: follow Marathon, keep HAProxy as it should be.")
 @_with_settings(_all)
 def run(settings: Settings) -> None:
     """Do the main job until stopped: follow Marathon, keep HAProxy as it should be.
@@ -114,7 +141,7 @@ def run(settings: Settings) -> None:
     app.run(settings)
 
 
-@main.command()
+@main.command(short_help="Show HAProxy's configuration and maps.")
 @_with_settings(_reading)
 @click.option("--skeleton", is_flag=True, help="Without apps: Marathon is not asked.")
 @click.option("--write", is_flag=True, help="Into the state folder, instead of to the screen.")
@@ -129,7 +156,7 @@ def render(settings: Settings, *, skeleton: bool, write: bool) -> None:
         click.echo(f"# ---- {name}\n{text}")
 
 
-@main.command()
+@main.command(short_help="Show what would be sent to HAProxy now; send nothing.")
 @_with_settings(_reading)
 def plan(settings: Settings) -> None:
     """Show what would be sent to HAProxy now, and why it would be reloaded; send nothing."""
@@ -144,7 +171,7 @@ def plan(settings: Settings) -> None:
         click.echo("nothing: HAProxy is as it should be")
 
 
-@main.command()
+@main.command(short_help="Show apps, servers, problems, reloads, freshness.")
 @_with_settings(_running)
 @click.option("--json", "as_json", is_flag=True, help="Everything, for scripts.")
 def status(settings: Settings, *, as_json: bool) -> None:
@@ -157,7 +184,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
         click.echo(line)
 
 
-@main.command()
+@main.command(short_help="Show the maps that HAProxy has in memory now.")
 @_with_settings(lambda name, _: name in {*_EVERYWHERE, "haproxy_socket", "master_socket"})
 @click.argument("names", nargs=-1, metavar="[MAP]...")
 def maps(settings: Settings, names: tuple[str, ...]) -> None:
@@ -168,7 +195,7 @@ def maps(settings: Settings, names: tuple[str, ...]) -> None:
             click.echo(f"{key} {value}")
 
 
-@main.command()
+@main.command(short_help="Use a full fetch that is held.")
 @_with_settings(_running)
 def release(settings: Settings) -> None:
     """Let the running sidecar use a full fetch that it holds because it takes away too much."""
@@ -176,7 +203,7 @@ def release(settings: Settings) -> None:
     click.echo("released")
 
 
-@main.command()
+@main.command(short_help="Do the main job with a small Marathon of its own.")
 @_with_settings(_all)
 @click.pass_context
 def demo(context: click.Context, settings: Settings) -> None:

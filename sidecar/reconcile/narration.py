@@ -41,6 +41,7 @@ def narrate_cycle(report: CycleReport, *, since: float | None, now: float, reloa
         since_event=f"{(now - since) * 1000:.1f} ms" if since is not None else None,
         waiting="servers with open streams" if report.waiting else None,
         reloads=reloads,
+        worker=report.observed.worker,
     )
 
 
