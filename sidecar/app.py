@@ -143,7 +143,7 @@ def rules(settings: Settings) -> Rules:
         groups=frozenset(settings.group),
         strict=settings.strict_mode,
         health_check=settings.health_check,
-        skip_app=settings.skip_app,
+        skip_app=settings.skip_app.removeprefix("/"),
     )
 
 
@@ -295,8 +295,8 @@ def _sequence() -> Callable[[], int]:
 
 
 def _key(message: Message) -> Hashable | None:
-    """Messages of which only the newest counts."""
-    return type(message).__name__ if isinstance(message, Release | Wake) else None
+    """Messages of which one says as much as many: equal ones."""
+    return message if isinstance(message, Release | Wake) else None
 
 
 @contextmanager
