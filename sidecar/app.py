@@ -53,10 +53,10 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
         SidecarError: it cannot be begun, or cannot go on.
     """
     settings.check()
-    folder = StateFolder(Path(settings.state_dir))
-    with FolderLock(folder.path):
-        remove_leftovers(folder.path)
-        engine = Engine(placement(settings))
+    where = placement(settings)
+    with FolderLock(where.folder.path):
+        remove_leftovers(where.folder.path)
+        engine = Engine(where)
         supervisor = Supervisor()
         with _signals(supervisor):
             scribe = _start(settings, engine, supervisor)

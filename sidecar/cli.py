@@ -167,6 +167,8 @@ def plan(settings: Settings) -> None:
         click.echo(command)
     for reason in found.reasons:
         click.echo(f"reload: {reason}")
+    if any(reason.startswith("section") for reason in found.reasons):
+        click.echo("(compared with this command's own settings: give the flags that `run` has)")
     if not (found.commands or found.reasons):
         click.echo("nothing: HAProxy is as it should be")
 
@@ -199,6 +201,9 @@ def maps(settings: Settings, names: tuple[str, ...]) -> None:
 @_with_settings(_running)
 def release(settings: Settings) -> None:
     """Let the running sidecar use a full fetch that it holds because it takes away too much."""
+    if ask(settings, "GET", "/state")["held"] is None:
+        click.echo("nothing is held")
+        return
     ask(settings, "POST", "/release")
     click.echo("released")
 

@@ -85,6 +85,7 @@ def planned(settings: Settings) -> Planned:
 
 def maps(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """The routing maps in HAProxy's memory, by file name, backends under their true names."""
+    settings.check_paths()
     known = [name.value for name in MapName]
     for name in names:
         if name not in known:

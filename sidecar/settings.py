@@ -14,6 +14,8 @@ from sidecar.errors import UsageError
 
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9._/@+-]*")
 _SAFE_ADDRESS = re.compile(r"\*|[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
+_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_LARGEST_PORT = 65535
 
 
 @attrs.frozen
@@ -33,7 +35,9 @@ class Option:
 
 
 def _option(default: Any, section: str, help: str, **more: Any) -> Any:  # noqa: A002, ANN401 (as attrs.field)
-    return attrs.field(default=default, metadata={"option": Option(section, help, **more)})
+    option = Option(section, help, **more)
+    # A secret never gets into a text by way of the whole value's.
+    return attrs.field(default=default, repr=not option.secret, metadata={"option": option})
 
 
 def _switch(section: str, help: str, **more: Any) -> Any:  # noqa: A002, ANN401 (as attrs.field)
@@ -193,12 +197,7 @@ class Settings:
         Raises:
             UsageError: naming the flag, and what would do.
         """
-        for name in ("state_dir", "haproxy_socket", "master_socket"):
-            path = getattr(self, name)
-            if path and not _SAFE_PATH.fullmatch(path):
-                raise UsageError(
-                    f"{flag(name)} {path!r} must be an absolute path of letters, digits and ._/@+-"
-                )
+        self.check_paths()
         if bool(self.haproxy_socket) != bool(self.master_socket):
             raise UsageError("--haproxy-socket and --master-socket go together; give both")
         if self.auth_credentials and ":" not in self.auth_credentials:
@@ -209,6 +208,19 @@ class Settings:
             )
         self._check_numbers()
 
+    def check_paths(self) -> None:
+        """Refuse paths that could be taken for more than one word.
+
+        Raises:
+            UsageError: naming the flag.
+        """
+        for name in ("state_dir", "haproxy_socket", "master_socket"):
+            path = getattr(self, name)
+            if (path or name == "state_dir") and not _SAFE_PATH.fullmatch(path):
+                raise UsageError(
+                    f"{flag(name)} {path!r} must be an absolute path of letters, digits and ._/@+-"
+                )
+
     def _check_numbers(self) -> None:
         ports = {
             name: getattr(self, name)
@@ -216,11 +228,19 @@ class Settings:
         }
         for name, port in ports.items():
             least = 0 if name in {"http_port", "https_port"} else 1
-            if not least <= port <= 65535:  # noqa: PLR2004 (the largest port)
+            if not least <= port <= _LARGEST_PORT:
                 raise UsageError(f"{flag(name)} {port} is not a port")
         used = [port for port in ports.values() if port]
         if len(used) != len(set(used)):
             raise UsageError("two frontends have the same port; give each its own")
+        if self.service_ports and not all(map(_is_range, self.service_ports.split(","))):
+            raise UsageError(
+                f"--service-ports {self.service_ports!r} must be ranges like 10000-10100,10200"
+            )
+        if not _is_range(self.assigned_ports):
+            raise UsageError(
+                f"--assigned-ports {self.assigned_ports!r} must be one range like 10050-10100"
+            )
         for name in ("resync_interval", "silence", "audit_interval", "reload_interval"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{flag(name)} must be more than 0 seconds")
@@ -233,6 +253,11 @@ def options() -> Iterator[tuple[str, Any, Option]]:
     """Every setting: its field's name, its default, and how it is given."""
     for field in attrs.fields(Settings):
         yield field.name, field.default, field.metadata["option"]
+
+
+def _is_range(text: str) -> bool:
+    match = _RANGE.fullmatch(text.strip())
+    return match is not None and 0 < int(match[1]) <= int(match[2] or match[1]) <= _LARGEST_PORT
 
 
 def flag(name: str) -> str:

@@ -64,7 +64,9 @@ def _renderer(form: str, target: TextIO) -> structlog.typing.Processor:
 
 def _particular(key: str, value: object) -> str:
     """A value with its name; what speaks for itself goes without."""
-    return str(value) if key in {"what", "command"} else f"{key}={_quoted(str(value))}"
+    text = str(value)
+    speaks = key in {"what", "command"} and text.isprintable()
+    return text if speaks else f"{key}={_quoted(text)}"
 
 
 def _quoted(text: str) -> str:

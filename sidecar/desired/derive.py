@@ -10,7 +10,14 @@ from collections.abc import Mapping
 import attrs
 
 from sidecar.desired.addresses import Endpoint, ServicePort, endpoint, service_ports
-from sidecar.desired.labels import PortLabels, balance_needs_http, read_groups, read_port_labels
+from sidecar.desired.labels import (
+    CLOSING,
+    PortLabels,
+    balance_needs_http,
+    read_groups,
+    read_port_labels,
+    unread_labels,
+)
 from sidecar.desired.model import Archetype, Mode, Problem
 from sidecar.marathon.schema import App, AppId, Task, TaskId
 from sidecar.marathon.snapshot import covers
@@ -112,6 +119,10 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
         labels, _ = read_port_labels(form.labels, port.index)
         if port.udp_only or not _taken(form, labels, rules):
             continue
+        unread = unread_labels(form.labels, port.index)
+        problems += tuple(_unread(app.id, port.index, name) for name in unread)
+        if not CLOSING.isdisjoint(unread):
+            continue
         endpoints, unresolved = _endpoints(state, tasks, port.index, resolved)
         problems += unresolved
         mode = _mode(form, port, labels)
@@ -143,6 +154,13 @@ def admitted(task: Task, state: AppState, rules: Rules) -> bool:
     if not rules.health_check or not state.app.health_checks:
         return True
     return state.health.get(task.id, False)
+
+
+def _unread(app_id: AppId, index: int, name: str) -> Problem:
+    """What to say of a label that is not read; one that would close the port keeps it out."""
+    kept_out = "; the port is left out, since it would stand open" if name in CLOSING else ""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in name[:80])
+    return Problem(app_id, f"HAPROXY_{index}_{shown}", f"is not read by this version{kept_out}")
 
 
 def _endpoints(

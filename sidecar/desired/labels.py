@@ -163,6 +163,18 @@ LABELS: tuple[Label, ...] = (
 )
 
 
+CLOSING = frozenset({"AUTH", "BACKEND_NETWORK_ALLOWED_ACL"})
+"""Labels of marathon-lb that are not read yet and without which a port would stand open."""
+
+
+def unread_labels(labels: Mapping[str, str], index: int) -> tuple[str, ...]:
+    """The labels of service port `index` that nobody reads, by their last part, sorted."""
+    prefix = f"HAPROXY_{index}_"
+    known = {label.name for label in LABELS}
+    names = {name.removeprefix(prefix) for name in labels if name.startswith(prefix)}
+    return tuple(sorted(names - known))
+
+
 def read_port_labels(
     labels: Mapping[str, str], index: int
 ) -> tuple[PortLabels, tuple[tuple[str, str], ...]]:

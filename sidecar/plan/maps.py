@@ -1,7 +1,8 @@
 """The steps that make the routing maps say what is desired.
 
-Keys are added and changed before others are taken away, and a port's mode is known before its
-backend. A table of which most changes is replaced whole, at one moment, where that is less to send.
+Keys are added and changed before others are taken away, in all maps together, since a request that
+one map answered may be answered by another afterwards. A port's mode is known before its backend.
+A table of which most goes is replaced whole, at one moment, where that is less to send.
 """
 
 from collections.abc import Collection, Mapping
@@ -39,14 +40,9 @@ def route(
             **_leading_to(kept, name, observed),
             **_leading_to_places(name, desired, location),
         }
-        changes = _changes(name.value, wanted, current)
-        removals = [DeleteEntry(name.value, key) for key in sorted(set(current) - set(wanted))]
-        if len(wanted) + _COST_OF_A_REPLACEMENT < len(changes) + len(removals):
-            phases.entries.append(ReplaceMap(name.value, wanted))
-            continue
-        phases.entries += changes
+        phases.entries += _changes(name.value, wanted, current)
         # Undone in the opposite order: a port's backend goes before its mode.
-        phases.removed_entries[:0] = removals
+        phases.removed_entries[:0] = _removals(name.value, wanted, current)
 
 
 def _leading_to(kept: Collection[str], name: MapName, observed: Observed) -> dict[str, str]:
@@ -87,6 +83,15 @@ def encode_entries(
             place = location[value.backend]
             encoded[key] = place if value.rank is None else f"{value.rank:06} {place}"
     return encoded
+
+
+def _removals(
+    file: str, wanted: Mapping[str, str], current: Mapping[str, str | None]
+) -> list[MapStep]:
+    gone = sorted(set(current) - set(wanted))
+    if len(wanted) + _COST_OF_A_REPLACEMENT < len(gone):
+        return [ReplaceMap(file, wanted)]
+    return [DeleteEntry(file, key) for key in gone]
 
 
 def _changes(

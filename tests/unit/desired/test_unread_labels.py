@@ -1,0 +1,44 @@
+import pytest
+
+from sidecar.desired.derive import AppPart, AppState, Rules, derive_app
+from sidecar.marathon.schema import App, AppId, PortDefinition, Task, TaskId
+
+
+def _part(labels: dict[str, str]) -> AppPart:
+    """What an app with these labels on its only port gets."""
+    app = App(
+        AppId("/web"),
+        labels={"HAPROXY_GROUP": "external", **labels},
+        port_definitions=(PortDefinition(10000),),
+        tasks=(Task(TaskId("web.1"), "10.0.0.1", (31000,), state="TASK_RUNNING"),),
+    )
+    return derive_app(AppState(app, app), Rules(), {})
+
+
+def test_a_label_that_nobody_reads_is_a_problem_and_the_port_goes_on() -> None:
+    """Marathon-lb's users see at once which of their labels do nothing here yet."""
+    part = _part({"HAPROXY_0_USE_HSTS": "true"})
+
+    assert [problem.field for problem in part.problems] == ["HAPROXY_0_USE_HSTS"]
+    assert len(part.ports) == 1
+
+
+@pytest.mark.parametrize("name", ["AUTH", "BACKEND_NETWORK_ALLOWED_ACL"])
+def test_a_port_that_should_be_closed_is_left_out_and_not_open_to_everybody(name: str) -> None:
+    """An app that asks for a password or a network list is not served without it."""
+    part = _part({f"HAPROXY_0_{name}": "realm:user:hash"})
+
+    assert part.ports == ()
+    assert "left out" in part.problems[0].reason
+
+
+def test_a_label_of_another_port_is_not_this_ones_problem() -> None:
+    """Labels of a port that the app does not have do nothing, as in marathon-lb."""
+    assert _part({"HAPROXY_1_AUTH": "realm:user:hash"}).problems == ()
+
+
+def test_a_label_name_with_odd_characters_is_shown_in_one_line() -> None:
+    """Whatever a label is called, it cannot break a line of the log or of status."""
+    (problem,) = _part({"HAPROXY_0_X\nY": ""}).problems
+
+    assert problem.field == "HAPROXY_0_X?Y"
