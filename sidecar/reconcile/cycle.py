@@ -16,7 +16,7 @@ from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
-from sidecar.plan.observed import Observed
+from sidecar.plan.observed import Observed, State
 from sidecar.plan.steps import DeleteServer, Plan
 from sidecar.reconcile.apply import Applier, Result
 from sidecar.reconcile.observe import Observer
@@ -135,7 +135,12 @@ class Cycle:
 
     def _expired(self, observed: Observed) -> frozenset[tuple[str, ServerName]]:
         now = self._clock()
-        there = {(place, name) for place, servers in observed.backends.items() for name in servers}
+        there = {
+            (place, name)
+            for place, servers in observed.backends.items()
+            for name, server in servers.items()
+            if server.state is State.MAINT  # one that is back in use leaves anew, if ever
+        }
         self._leaving = {key: due for key, due in self._leaving.items() if key in there}
         return frozenset(key for key, due in self._leaving.items() if due <= now)
 

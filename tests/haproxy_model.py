@@ -1,0 +1,311 @@
+"""A pure model of HAProxy: what a process started from a configuration reports, and what steps do.
+
+It knows only what the Runtime API promises and refuses; `RefusedError` where HAProxy would refuse.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import assert_never
+
+import attrs
+
+from sidecar.desired.model import Desired, MapName, ServerName
+from sidecar.haproxy.config import FACT_PREFIX, NOTHING, Layout, Rendered, Renderer
+from sidecar.plan.maps import encode_entries
+from sidecar.plan.observed import ALL_MAPS, Observed, ObservedServer, State
+from sidecar.plan.steps import (
+    AddEntry,
+    AddServer,
+    DeleteEntry,
+    DeleteServer,
+    EnableServer,
+    MoveServer,
+    ReplaceMap,
+    ServerStep,
+    SetEntry,
+    Step,
+    StopServer,
+    WeighServer,
+)
+
+_BACKEND = re.compile(r"^backend (\S+) from \S+$")
+_SERVER = re.compile(
+    r"^    server (\S+) \[?([^\s\]]+)\]?:(\d+) id (\d+)(?: weight (\d+))?(?: cookie (\S+))?$"
+)
+_STATEMENT = re.compile(rf'^    setenv {FACT_PREFIX}(\w+) "(.*)"$')
+
+
+@attrs.frozen
+class ModelServer(ObservedServer):
+    """A server with what HAProxy knows of it but does not report."""
+
+    cookie: str | None = None
+
+
+class RefusedError(Exception):
+    """HAProxy would refuse this step."""
+
+
+def observe(
+    desired: Desired, renderer: Renderer, layout: Layout, rendered: Rendered | None = None
+) -> Observed:
+    """What a process that was started from the rendered configuration reports."""
+    files = rendered or renderer.render(desired, layout)
+    backends: dict[str, dict[ServerName, ObservedServer]] = {}
+    facts: dict[str, str] = {}
+    for line in files.text.splitlines():
+        if backend := _BACKEND.match(line):
+            backends[backend[1]] = {}
+        elif server := _SERVER.match(line):
+            found = _server_of(server)
+            backends[list(backends)[-1]][found.name] = found
+        elif stated := _STATEMENT.match(line):
+            facts[stated[1]] = "" if stated[2] == NOTHING else stated[2]
+    maps = {file: read_map_file(files.maps[file]) for file in ALL_MAPS}
+    return Observed(1, backends, maps, facts)
+
+
+def read_map_file(text: str) -> dict[str, str | None]:
+    """The entries of a map file, as HAProxy splits its lines."""
+    entries: dict[str, str | None] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        assert value, f"a line without a value: {line!r}"
+        assert key not in entries, f"{key} stands twice in a rendered map"
+        entries[key] = value
+    return entries
+
+
+def _server_of(match: re.Match[str]) -> ModelServer:
+    name, address, port, number, weight, cookie = match.groups()
+    return ModelServer(
+        ServerName(name),
+        address,
+        int(port),
+        int(number),
+        int(weight or 1),
+        State.READY,
+        usable=True,
+        cookie=cookie,
+    )
+
+
+def apply(step: Step, observed: Observed, busy: Collection[tuple[str, str]] = ()) -> Observed:
+    """What HAProxy reports after a step; `busy` servers have streams and are not deleted."""
+    match step:
+        case AddEntry() | SetEntry() | DeleteEntry() | ReplaceMap():
+            return _with_map(step, observed)
+        case _:
+            return _with_server(step, observed, busy)
+
+
+def _with_map(step: AddEntry | SetEntry | DeleteEntry | ReplaceMap, observed: Observed) -> Observed:
+    if step.file not in observed.maps:
+        raise RefusedError(f"unknown map {step.file}")
+    entries = dict(observed.maps[step.file])
+    match step:
+        case AddEntry(_, key, value):
+            # HAProxy never looks for the key: it then stands twice.
+            entries[key] = value if entries.get(key, value) == value else None
+        case SetEntry(_, key, value):
+            _demand(key in entries, f"{key} is not in {step.file}")
+            entries[key] = value
+        case DeleteEntry(_, key):
+            _demand(key in entries, f"{key} is not in {step.file}")
+            del entries[key]
+        case ReplaceMap(_, replacement):
+            entries = dict(replacement)
+        case _:
+            assert_never(step)
+    return attrs.evolve(observed, maps={**observed.maps, step.file: entries})
+
+
+def _with_server(
+    step: ServerStep, observed: Observed, busy: Collection[tuple[str, str]]
+) -> Observed:
+    _demand(step.backend in observed.backends, f"no backend {step.backend}")
+    servers = dict(observed.backends[step.backend])
+    if isinstance(step, AddServer):
+        server = step.server
+        _demand(server.name not in servers, f"{server.name} is there already")
+        taken = {other.id for other in servers.values()}
+        _demand(server.id not in taken, f"id {server.id} is taken")
+        servers[server.name] = ModelServer(
+            server.name,
+            server.address,
+            server.port,
+            server.id,
+            server.weight,
+            State.MAINT,
+            usable=False,
+            cookie=server.cookie,
+        )
+    else:
+        _demand(step.name in servers, f"no server {step.backend}/{step.name}")
+        changed = _changed(step, servers[step.name], (step.backend, step.name) in busy)
+        if changed is None:
+            del servers[step.name]
+        else:
+            servers[step.name] = changed
+    return attrs.evolve(observed, backends={**observed.backends, step.backend: servers})
+
+
+def _changed(
+    step: EnableServer | MoveServer | WeighServer | StopServer | DeleteServer,
+    server: ObservedServer,
+    has_streams: bool,  # noqa: FBT001 (private, and the only flag)
+) -> ObservedServer | None:
+    match step:
+        case EnableServer():
+            return attrs.evolve(server, state=State.READY, usable=True)
+        case StopServer():
+            return attrs.evolve(server, state=State.MAINT, usable=False)
+        case MoveServer(_, _, address, port):
+            return attrs.evolve(server, address=address, port=port)
+        case WeighServer(_, _, weight):
+            return attrs.evolve(server, weight=weight)
+        case DeleteServer(cut=cut):
+            _demand(server.state is State.MAINT, f"{server.name} is not in maint")
+            _demand(cut or not has_streams, f"{server.name} has connections attached")
+            return None
+
+
+def _demand(condition: bool, why: str) -> None:  # noqa: FBT001 (an assertion with its own error)
+    if not condition:
+        raise RefusedError(why)
+
+
+# --- what it amounts to ---
+
+
+@attrs.frozen
+class View:
+    """What clients get, in true names: the servers of each app's backend, and the maps."""
+
+    servers: Mapping[str, frozenset[tuple[str, str, int, int, int]]]
+    """By backend: name, address, port, id and weight of each server that is ready."""
+    maps: Mapping[str, Mapping[str, str]]
+
+
+def view_of(observed: Observed) -> View:
+    """Read HAProxy's report by its ledger; what is left over anywhere shows as a difference."""
+    owners = {name: row.owner for name, row in observed.rows().items()}
+    servers: dict[str, frozenset[tuple[str, str, int, int, int]]] = {}
+    for name, owner in owners.items():
+        there = frozenset(
+            (server.name, server.address, server.port, server.id, server.weight)
+            for server in observed.backends[name].values()
+            if server.state is State.READY
+        )
+        assert len(there) == len(observed.backends[name]), f"{name} has servers that are not ready"
+        if owner is not None or there:
+            assert owner not in servers, f"{owner} has two backends"
+            servers[str(owner)] = there
+    maps = {
+        name.value: {
+            key: _in_true_names(value, owners) for key, value in observed.maps[name.value].items()
+        }
+        for name in MapName
+    }
+    return View(servers, maps)
+
+
+def _in_true_names(value: str | None, owners: Mapping[str, str | None]) -> str:
+    assert value is not None, "a key stands twice with different values"
+    head, space, name = value.rpartition(" ")
+    return f"{head}{space}{owners.get(name, name)}"
+
+
+def view_wanted(desired: Desired) -> View:
+    """What clients should get."""
+    return View(
+        {
+            name: frozenset(
+                (server.name, server.address, server.port, server.id, server.weight)
+                for server in backend.servers
+            )
+            for name, backend in desired.backends.items()
+        },
+        {
+            name.value: encode_entries(desired.maps[name], {n: n for n in desired.backends})
+            for name in MapName
+        },
+    )
+
+
+def resolved(observed: Observed) -> dict[tuple[str, str], str]:
+    """Every routing key that leads to a backend, by map and key; a port needs its mode too."""
+    modes = observed.maps[MapName.PORT_MODE.value]
+    found: dict[tuple[str, str], str] = {}
+    for name in MapName:
+        for key, value in observed.maps[name.value].items():
+            if name is MapName.PORT_MODE or value is None:
+                continue
+            if name is not MapName.PORT or modes.get(key) is not None:
+                found[name.value, key] = value.rpartition(" ")[2]
+    return found
+
+
+def answers(observed: Observed, host: str, path: str) -> str | None:
+    """The backend that a request is sent to, as the skeleton's rules look it up."""
+    hits: list[str] = []
+    for name, asked in (
+        (MapName.HOST_PATH, host + path),
+        (MapName.HOST_PATH_ANY_CASE, (host + path).lower()),
+    ):
+        entries = observed.maps[name.value]
+        keys = [key for key in entries if asked.startswith(key)]
+        value = entries[max(keys, key=len)] if keys else None
+        if value is not None:
+            hits.append(value)
+    if hits:
+        return min(hits).rpartition(" ")[2]
+    return observed.maps[MapName.DOMAIN.value].get(host)
+
+
+def usable_backends(observed: Observed) -> frozenset[str]:
+    """The HAProxy backends that have a usable server."""
+    return frozenset(
+        name
+        for name, servers in observed.backends.items()
+        if any(server.usable for server in servers.values())
+    )
+
+
+def cookies_of(observed: Observed) -> dict[tuple[str, str], str | None]:
+    """The cookie of each server in an app's backend, by true names; only in the model."""
+    return {
+        (str(row.owner), server.name): server.cookie if isinstance(server, ModelServer) else ""
+        for name, row in observed.rows().items()
+        for server in observed.backends[name].values()
+    }
+
+
+def cookies_wanted(desired: Desired) -> dict[tuple[str, str], str | None]:
+    """The cookie that each server should have."""
+    return {
+        (str(name), server.name): server.cookie
+        for name, backend in desired.backends.items()
+        for server in backend.servers
+    }
+
+
+def usable_keys(observed: Observed) -> frozenset[tuple[str, str]]:
+    """The routing keys whose requests find a usable server."""
+    usable = usable_backends(observed)
+    return frozenset(key for key, name in resolved(observed).items() if name in usable)
+
+
+def usable_owners(observed: Observed) -> frozenset[str]:
+    """The apps' backends (true names) that have a usable server wherever they live."""
+    usable = usable_backends(observed)
+    return frozenset(
+        str(row.owner)
+        for name, row in observed.rows().items()
+        if row.owner is not None and name in usable
+    )
+
+
+def dangling(observed: Observed) -> Mapping[tuple[str, str], str]:
+    """The routing keys that lead to a backend that does not exist."""
+    return {key: name for key, name in resolved(observed).items() if name not in observed.backends}

@@ -1,0 +1,231 @@
+"""Strategies for hypothesis: apps, label texts, and HAProxys in every state of disrepair."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+from hypothesis import strategies as st
+
+from sidecar.desired.model import Archetype, MapName, Mode, ServerName
+from sidecar.marathon.schema import App
+from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER, Observed, ObservedServer, State
+from sidecar.plan.servers import ledger_key
+from tests.builders import a_task, an_app, row
+
+APP_IDS = ("/a", "/a/b", "/a_b", "/b", "/c", "/d")
+MANY_HOSTS = ",".join(f"h{number}.test" for number in range(14))
+HOSTS = ("one.test", "two.test", "ONE.test", "[fd00::1]", "one.test,two.test", MANY_HOSTS)
+PATHS = ("/", "/api", "/api/v2", "/apix", "-i /API", "-i /api/v2 /b", "/b /api", "nothing", "")
+BALANCES = ("roundrobin", "leastconn", "source", "hdr(x-user)", "random(2)")
+
+nasty_texts = st.sampled_from(
+    (
+        "a\nb",
+        "x;show info",
+        "<<",
+        "a <<\n",
+        "\x00",
+        "'",
+        '"',
+        "#",
+        "\\",
+        "\ud800",
+        "$HOME",
+        "%[src]",
+        "/a;b",
+        "/a<<b",
+        "/a b\tc",
+        "/é",
+        "{name}",
+        "١٢",
+        "-i",
+        "a" * 3000,
+        "/" + "a" * 3000,
+        ",".join(f"h{number}.test" for number in range(50)),
+        "hdr(x-sticky)",
+        "99999999999999999999",
+        "-1",
+        " http ",
+    )
+)
+label_texts = st.one_of(
+    st.text(max_size=20),
+    nasty_texts,
+    st.sampled_from((*HOSTS, *PATHS, *BALANCES, "http", "tcp", "true", "10003", "0", "5", "*")),
+)
+label_names = st.builds(
+    "HAPROXY_{}_{}".format,
+    st.integers(0, 1),
+    st.sampled_from(
+        (
+            "VHOST",
+            "PATH",
+            "PORT",
+            "MODE",
+            "BALANCE",
+            "STICKY",
+            "BACKEND_WEIGHT",
+            "GROUP",
+            "ENABLED",
+            "AUTH",
+            "BIND_OPTIONS",
+        )
+    ),
+)
+any_labels = st.dictionaries(
+    st.one_of(label_names, st.just("HAPROXY_GROUP"), st.text(max_size=8)), label_texts, max_size=5
+)
+
+
+@st.composite
+def good_labels(draw: st.DrawFn) -> dict[str, str]:
+    """Labels of one port that can be used."""
+    choices: dict[str, tuple[str, ...]] = {
+        "VHOST": HOSTS,
+        "PATH": PATHS,
+        "BALANCE": BALANCES[:-1],
+        "STICKY": ("true", "false"),
+        "MODE": ("http", "http", "tcp"),
+        "BACKEND_WEIGHT": ("-1", "0", "1", "7"),
+    }
+    size = draw(st.sampled_from((1, 2, 3, 0)))
+    names = draw(st.permutations(sorted(choices)))[:size]
+    if "BALANCE" in names and "MODE" in names:
+        names.remove("BALANCE")  # a hash of a header needs mode http
+    if "BALANCE" in names and "VHOST" not in names:
+        names.append("VHOST")
+    return {f"HAPROXY_0_{name}": draw(st.sampled_from(choices[name])) for name in names}
+
+
+@st.composite
+def apps_with_ids(
+    draw: st.DrawFn, app_id: str, service_ports: Sequence[int] = range(10000, 10004)
+) -> App:
+    """One app that can be used, with up to three tasks."""
+    size = draw(st.sampled_from((1, 2, 1, 3, 0)))
+    numbers = draw(st.permutations(range(1, 7)))[:size]
+    hosts = st.sampled_from(("10.0.0.1", "10.0.0.2", "fd00::2"))
+    ports = draw(st.lists(st.sampled_from(service_ports), min_size=1, max_size=2))
+    rows = [
+        a_task(number, app_id, host=draw(hosts), ports=[31000 + number, 32000 + number])
+        for number in numbers
+    ]
+    return an_app(app_id, labels=draw(good_labels()), service_ports=tuple(ports), tasks=rows)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> list[App]:
+    """A few apps, each id once."""
+    size = draw(st.sampled_from((2, 3, 4, 1, 0)))
+    return [draw(apps_with_ids(app_id)) for app_id in draw(st.permutations(APP_IDS))[:size]]
+
+
+@st.composite
+def changes(draw: st.DrawFn, world: list[App]) -> list[App]:
+    """The same apps some time later: some are gone, some differ, some are new."""
+    later: list[App] = []
+    for app in world:
+        fate = draw(st.sampled_from(("stays", "stays", "differs", "scales", "goes")))
+        if fate == "scales":
+            kept = draw(st.integers(0, len(app.tasks)))
+            later.append(attrs.evolve(app, tasks=app.tasks[:kept]))
+        elif fate != "goes":
+            later.append(app if fate == "stays" else draw(apps_with_ids(app.id)))
+    known = {app.id for app in world}
+    new = [app_id for app_id in APP_IDS if app_id not in known]
+    another_comes = draw(st.booleans())
+    if new and another_comes:
+        later.append(draw(apps_with_ids(new[0])))
+    return later
+
+
+# --- disrepair ---
+
+_GARBAGE = ("", "x", "- - zero http-roundrobin", "a b c d e", "gone_1 /gone 1 http-roundrobin")
+
+
+@st.composite
+def damaged(draw: st.DrawFn, observed: Observed) -> Observed:
+    """The same HAProxy after somebody else's commands, or after a sidecar that died midway."""
+    for _ in range(draw(st.sampled_from((3, 1, 0, 2, 6)))):
+        kind = draw(st.sampled_from((_server_damage, _map_damage, _ledger_damage, _foreign_server)))
+        observed = kind(draw, observed)
+    return observed
+
+
+def _places(observed: Observed) -> list[str]:
+    """The backends that matter: those with servers, and a few spares."""
+    served = [name for name in sorted(observed.backends) if observed.backends[name]]
+    return [*served, *sorted(set(observed.backends) - set(served))[:4]]
+
+
+def _server_damage(draw: st.DrawFn, observed: Observed) -> Observed:
+    """Change something about one server, or what the ledger says of it."""
+    there = [(name, key) for name in sorted(observed.backends) for key in observed.backends[name]]
+    if not there:
+        return observed
+    place, name = draw(st.sampled_from(there))
+    server = observed.backends[place][name]
+    what = draw(st.sampled_from(("maint", "drain", "id", "weight", "address", "spec", "gone")))
+    changes: dict[str, dict[str, Any]] = {
+        "maint": {"state": State.MAINT, "usable": False},
+        "drain": {"state": State.DRAIN, "usable": False},
+        "id": {"id": server.id + 1},
+        "weight": {"weight": 9},
+        "address": {"address": "10.9.9.9", "port": 9},
+    }
+    if what == "spec":
+        spec = draw(st.sampled_from(("cookie:other", "-", None)))
+        return _with_entry(observed, SERVER_LEDGER, ledger_key(place, name), spec)
+    servers = dict(observed.backends[place])
+    if what == "gone":
+        del servers[name]
+    else:
+        servers[name] = attrs.evolve(server, **changes[what])
+    return attrs.evolve(observed, backends={**observed.backends, place: servers})
+
+
+def _foreign_server(draw: st.DrawFn, observed: Observed) -> Observed:
+    """Add a server that nobody noted: a stranger, a stand-in, or one of a name that is wanted."""
+    place = draw(st.sampled_from(_places(observed)))
+    names = ["stranger", *observed.backends[place]]
+    name = ServerName(draw(st.sampled_from(names)) + draw(st.sampled_from(("", "_again"))))
+    state = draw(st.sampled_from(State))
+    number = draw(st.integers(1, 1000))
+    usable = state is State.READY
+    server = ObservedServer(name, "10.8.8.8", 8, number, 1, state, usable=usable)
+    servers = {**observed.backends[place], name: server}
+    return attrs.evolve(observed, backends={**observed.backends, place: servers})
+
+
+def _map_damage(draw: st.DrawFn, observed: Observed) -> Observed:
+    """Change, double, add or take out a routing entry."""
+    file = draw(st.sampled_from(MapName)).value
+    keys = [*observed.maps[file], "foreign.test"]
+    key = draw(st.sampled_from(keys))
+    places = [*_places(observed), "nowhere"]
+    values = [None, "tcp", *places, *(f"000001 {place}" for place in places)]
+    if draw(st.booleans()):
+        entries = {k: v for k, v in observed.maps[file].items() if k != key}
+    else:
+        entries = {**observed.maps[file], key: draw(st.sampled_from(values))}
+    return attrs.evolve(observed, maps={**observed.maps, file: entries})
+
+
+def _ledger_damage(draw: st.DrawFn, observed: Observed) -> Observed:
+    """Give a backend away, to nobody, or to somebody unreadable; or note what does not exist."""
+    place = draw(st.sampled_from([*_places(observed), "nowhere"]))
+    archetypes = (Archetype(Mode.HTTP), Archetype(Mode.TCP), Archetype(Mode.HTTP, sticky=True))
+    owners = (None, "a_10000", "b_10001", "gone_1")
+    rows = [row(owner, archetype) for owner in owners for archetype in archetypes]
+    value = draw(st.one_of(st.sampled_from(rows), st.sampled_from(_GARBAGE), st.none()))
+    if draw(st.booleans()):
+        return _with_entry(observed, SERVER_LEDGER, f"{place}/gone", "-")
+    return _with_entry(observed, BACKEND_LEDGER, place, value)
+
+
+def _with_entry(observed: Observed, file: str, key: str, value: str | None) -> Observed:
+    entries = {k: v for k, v in observed.maps[file].items() if k != key}
+    if value is not None:
+        entries[key] = value
+    return attrs.evolve(observed, maps={**observed.maps, file: entries})

@@ -1,0 +1,149 @@
+import pytest
+
+from sidecar.desired.labels import LABELS, Paths, PortLabels, balance_needs_http, read_port_labels
+from sidecar.desired.model import Mode
+
+LONG_HOST = ".".join(["a" * 60] * 5)
+
+
+def read(name: str, text: str) -> PortLabels:
+    """The labels of port 0 when it has this one, which must be accepted."""
+    labels, refused = read_port_labels({f"HAPROXY_0_{name}": text}, 0)
+    assert refused == ()
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("VHOST", "web.test", PortLabels(vhosts=("web.test",))),
+        ("VHOST", " Web.TEST , b.test,, ", PortLabels(vhosts=("web.test", "b.test"))),
+        ("VHOST", "a.test,A.test", PortLabels(vhosts=("a.test",))),
+        ("VHOST", "b_b.test.,10.0.0.1", PortLabels(vhosts=("b_b.test.", "10.0.0.1"))),
+        ("VHOST", "FD00::0:1", PortLabels(vhosts=("[fd00::1]",))),
+        ("VHOST", "[::1],::1", PortLabels(vhosts=("[::1]",))),
+        ("VHOST", "", PortLabels()),
+        ("PATH", "/api", PortLabels(paths=Paths(("/api",), given=True))),
+        ("PATH", " /b  /a /b ", PortLabels(paths=Paths(("/b", "/a"), given=True))),
+        ("PATH", "-i /Api /X", PortLabels(paths=Paths(("/api", "/x"), any_case=True, given=True))),
+        ("PATH", "/a -i", PortLabels(paths=Paths(("/a",), given=True))),
+        ("PATH", "noslash", PortLabels(paths=Paths((), given=True))),
+        ("PATH", "-i", PortLabels(paths=Paths((), any_case=True))),
+        ("PATH", "", PortLabels()),
+        ("PATH", "/%20~!$&()*+,=:@", PortLabels(paths=Paths(("/%20~!$&()*+,=:@",), given=True))),
+        ("PORT", " 12345 ", PortLabels(port=12345)),
+        ("PORT", "+65535", PortLabels(port=65535)),
+        ("MODE", "HTTP", PortLabels(mode=Mode.HTTP)),
+        ("MODE", " tcp", PortLabels(mode=Mode.TCP)),
+        ("BALANCE", "leastconn", PortLabels(balance="leastconn")),
+        ("BALANCE", " static-rr ", PortLabels(balance="roundrobin")),
+        ("BALANCE", "random(2)", PortLabels(balance="random(2)")),
+        ("BALANCE", "hdr(X-User)", PortLabels(balance="hdr(x-user)")),
+        ("BALANCE", "URI", PortLabels(balance="uri")),
+        ("STICKY", "true", PortLabels(sticky=True)),
+        ("STICKY", " Y ", PortLabels(sticky=True)),
+        ("STICKY", "T", PortLabels(sticky=True)),
+        ("STICKY", "1", PortLabels()),
+        ("STICKY", "on", PortLabels()),
+        ("BACKEND_WEIGHT", "-7", PortLabels(weight=-7)),
+        ("BACKEND_WEIGHT", "1000000", PortLabels(weight=1000000)),
+        ("GROUP", "internal, external ,", PortLabels(groups=frozenset({"internal", "external"}))),
+        ("ENABLED", "no", PortLabels(enabled=False)),
+        ("ENABLED", "yes", PortLabels(enabled=True)),
+    ],
+)  # fmt: skip
+def test_a_label_is_read(name: str, text: str, expected: PortLabels) -> None:
+    """Each label fills its own field and no other."""
+    assert read(name, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("VHOST", "a b.test", "not a host name"),
+        ("VHOST", "web.test;x", "not a host name"),
+        ("VHOST", "*.test", "not a host name"),
+        ("VHOST", "web.test:80", "not a host name"),
+        ("VHOST", "-a.test", "not a host name"),
+        ("VHOST", "a..test", "not a host name"),
+        ("VHOST", "bücher.test", "not a host name"),
+        ("VHOST", "fe80::1%eth0;show", "with a zone"),
+        ("VHOST", LONG_HOST, "not a host name"),
+        ("PATH", "/a;b", "';'"),
+        ("PATH", "/a'b", '"\'"'),
+        ("PATH", "/a#b", "'#'"),
+        ("PATH", '/a"b', "'\"'"),
+        ("PATH", "/a\\b", r"'\\'"),
+        ("PATH", "/<<", "'<'"),
+        ("PATH", "/é", "'é'"),
+        ("PATH", "/a\x00", r"'\x00'"),
+        ("PATH", "/" + "a" * 1024, "longer than 1024"),
+        ("PORT", "0", "not a port"),
+        ("PORT", "65536", "not a port"),
+        ("PORT", "-1", "not a port"),
+        ("PORT", "http", "not a whole number"),
+        ("PORT", "", "not a whole number"),
+        ("PORT", "1e3", "not a whole number"),
+        ("PORT", "١٢", "not a whole number"),
+        ("MODE", "udp", "neither http nor tcp"),
+        ("BALANCE", "roundrobin 1", "not one of"),
+        ("BALANCE", "hdr(a b)", "not one of"),
+        ("BALANCE", "hdr(-a)", "not one of"),
+        ("BALANCE", "hdr(a-)", "not one of"),
+        ("BALANCE", "random(0)", "not one of"),
+        ("BALANCE", "random(100)", "not one of"),
+        ("BACKEND_WEIGHT", "1.5", "not a whole number"),
+        ("BACKEND_WEIGHT", "1000001", "too large"),
+    ],
+)
+def test_a_label_that_cannot_be_used_is_refused_with_its_reason(
+    name: str, text: str, reason: str
+) -> None:
+    """The label counts as absent, and the reason names what is wrong on one line."""
+    labels, refused = read_port_labels({f"HAPROXY_0_{name}": text}, 0)
+
+    assert labels == PortLabels()
+    [(label, said)] = refused
+    assert label == f"HAPROXY_0_{name}"
+    assert reason in said
+    assert said.isprintable()
+
+
+def test_a_refused_label_takes_no_other_with_it() -> None:
+    """What can be read is read, and every refusal is told."""
+    labels, refused = read_port_labels(
+        {"HAPROXY_0_VHOST": "a.test", "HAPROXY_0_PORT": "x", "HAPROXY_0_MODE": "y"}, 0
+    )
+
+    assert labels == PortLabels(vhosts=("a.test",))
+    assert [name for name, _ in refused] == ["HAPROXY_0_PORT", "HAPROXY_0_MODE"]
+
+
+def test_labels_of_other_ports_are_not_read() -> None:
+    """The number in the label's name is the port's place among the app's ports."""
+    labels = {"HAPROXY_1_PORT": "x", "HAPROXY_10_PORT": "10010", "HAPROXY_PORT": "5"}
+
+    assert read_port_labels(labels, 0) == (PortLabels(), ())
+    assert read_port_labels(labels, 10) == (PortLabels(port=10010), ())
+
+
+def test_a_reason_shows_a_long_text_only_in_part() -> None:
+    """Nobody has to scroll through a label to read what is wrong with it."""
+    _, [(_, reason)] = read_port_labels({"HAPROXY_0_PORT": "x" * 5000}, 0)
+
+    assert len(reason) < 120
+
+
+@pytest.mark.parametrize(
+    ("balance", "needs"),
+    [("uri", True), ("hdr(x)", True), ("source", False), ("random(2)", False)],
+)
+def test_algorithms_that_look_at_the_request_need_http(balance: str, *, needs: bool) -> None:
+    """A TCP backend has no request to look at."""
+    assert balance_needs_http(balance) is needs
+
+
+def test_every_label_has_a_manual_and_a_name_of_its_own() -> None:
+    """The table is what the manual is printed from."""
+    assert all(label.manual.endswith(".") for label in LABELS)
+    assert len({label.name for label in LABELS}) == len(LABELS)
