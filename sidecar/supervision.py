@@ -106,8 +106,12 @@ class Supervisor:
         error = _error_of(run)
         with self._lock:
             self._ended.append(Ended(name, error))
+        if error is not None:
+            # Before the others are stopped, and end: the first reason is the one that `wait` tells.
+            self._reasons.put(Ended(name, error))
         fault = _error_of(self.stop)  # of somebody's interrupt
-        self._reasons.put(Ended(name, error or fault))
+        if error is None:
+            self._reasons.put(Ended(name, fault))
 
 
 def _error_of(run: Callable[[], None]) -> BaseException | None:

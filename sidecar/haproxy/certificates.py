@@ -4,6 +4,7 @@ The self-signed one is made once for a state folder, and only so that HAProxy ca
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ CRT_LIST = "crt-list.txt"
 SELF_SIGNED = "self-signed.pem"
 
 _VALID_DAYS = 3650
+_NOT_IN_A_LIST = re.compile(r"[\s#\[\]]")
 
 
 def write_crt_list(state_dir: Path, certificates: Sequence[Path]) -> None:
@@ -37,12 +39,16 @@ def write_crt_list(state_dir: Path, certificates: Sequence[Path]) -> None:
 def _files(path: Path) -> Iterable[Path]:
     """The PEM files of a path, in order of their names."""
     try:
+        path.stat()
         found = sorted(path.iterdir()) if path.is_dir() else [path]
         files = [file.resolve() for file in found if file.is_file() and _is_pem(file)]
     except OSError as error:
         raise UsageError(f"--ssl-certs {path} cannot be read: {error.strerror}") from error
     if not files:
         raise UsageError(f"--ssl-certs {path} holds no certificate with its key in PEM form")
+    for file in files:
+        if _NOT_IN_A_LIST.search(str(file)):
+            raise UsageError(f"--ssl-certs {str(file)!r} has a character that no crt-list takes")
     return files
 
 

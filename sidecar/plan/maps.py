@@ -91,7 +91,7 @@ def _removals(
     gone = sorted(set(current) - set(wanted))
     if len(wanted) + _COST_OF_A_REPLACEMENT < len(gone):
         return [ReplaceMap(file, wanted)]
-    return [DeleteEntry(file, key) for key in gone]
+    return [DeleteEntry(file, key, current[key] or "") for key in gone]
 
 
 def _changes(
@@ -102,5 +102,5 @@ def _changes(
         if key not in current:
             steps.append(AddEntry(file, key, value))
         elif current[key] != value:
-            steps.append(SetEntry(file, key, value))
+            steps.append(SetEntry(file, key, value, current[key] or ""))
     return steps

@@ -70,19 +70,21 @@ class AddEntry:
 
 @attrs.frozen
 class SetEntry:
-    """Change the value of a key that the map has."""
+    """Change the value of a key that the map has; `was` is the value until now."""
 
     file: str
     key: str
     value: str
+    was: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen
 class DeleteEntry:
-    """Take a key out of a map."""
+    """Take a key out of a map; `was` is its value until now."""
 
     file: str
     key: str
+    was: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen

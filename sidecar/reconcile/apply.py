@@ -14,7 +14,7 @@ from sidecar.haproxy import commands
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.replies import Verdict, VerdictKind, judge, read_map
 from sidecar.haproxy.runtime import RuntimeApi
-from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER
+from sidecar.plan.observed import BACKEND_LEDGER, LEDGERS, SERVER_LEDGER
 from sidecar.plan.servers import stands_in_for
 from sidecar.plan.steps import (
     AddEntry,
@@ -63,6 +63,9 @@ class _Blocked:
     def block(self, step: Step, verdict: Verdict) -> None:
         if isinstance(step, AddEntry | SetEntry) and step.file == BACKEND_LEDGER:
             self.backends.add(step.key)
+        if isinstance(step, SetEntry | DeleteEntry) and step.file not in LEDGERS:
+            # The key leads where it led before: nothing is to be taken out there.
+            self.backends.add(step.was.rpartition(" ")[2])
         for server in _servers_of(step):
             self.servers.add(server)
             # A server that is still there keeps its backend from being given away, no more.

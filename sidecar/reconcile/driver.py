@@ -153,7 +153,8 @@ class Driver:
             return True
         narrate_problems(before.problems, self.desired.problems)
         self._take_note(report, since=since, audit=audit, changed=before != self.desired)
-        return not report.complete
+        # What was sent is looked at once more: the plan should be empty, and status up to date.
+        return bool(report.results)
 
     def _want_now(self, wants: Wants) -> None:
         """Settle what is desired, with the service ports that can be had for it."""
@@ -186,6 +187,10 @@ class Driver:
         self._refused = tuple(f"{result.step}: {result.text}" for result in report.refused)
         self._planned = report.plan.reasons
         self._gate.want((*self._planned, *self._asked), now)
+
+    def is_gone(self) -> bool:
+        """Whether HAProxy has ended since it last answered; once that is known, it is no news."""
+        return not self._trouble and not self._engine.answers()
 
     def _lost(self, error: HaproxyError) -> None:
         """HAProxy does not answer, or not as we know it: say it once, start our own again."""

@@ -5,6 +5,7 @@ takes the place of the last good one only after `haproxy -c` has read it and eve
 could be bound.
 """
 
+import socket
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ from sidecar.haproxy.files import ConfigurationFile, write_all
 from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.master import MasterCli
 from sidecar.haproxy.ports import busy_ports
+
+_ANSWER_TAKES = 1.0
 
 
 @attrs.frozen
@@ -65,6 +68,18 @@ class Engine:
         if not self.placement.own:
             return True
         return self._master is not None and process.is_running(self._master)
+
+    def answers(self) -> bool:
+        """Whether HAProxy is there, as cheaply as that can be told: its process, or its socket."""
+        if self.placement.own:
+            return self.is_running()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_ANSWER_TAKES)
+            try:
+                probe.connect(self.placement.admin_socket)
+            except OSError:
+                return False
+        return True
 
     def start(self) -> int:
         """Start our own HAProxy from the file that is in place; return the master's pid.

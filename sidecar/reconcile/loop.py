@@ -59,7 +59,8 @@ class Timing:
     """Seconds between things that happen by themselves.
 
     `deaf` is the longest time between full fetches while there is no event stream. `patience` is
-    how long a start waits for Marathon before HAProxy is started from its last file.
+    how long a start waits for Marathon before HAProxy is started from its last file. `pulse` is how
+    often it is looked whether HAProxy is there at all.
     `quiet` is how long nothing must happen before spares get their apps' names, None for never.
     """
 
@@ -68,6 +69,7 @@ class Timing:
     audit: float = 30.0
     patience: float = 5.0
     retry: float = 0.5
+    pulse: float = 0.5
     refetch: float = 5.0
     quiet: float | None = None
 
@@ -123,6 +125,7 @@ class Writer:
             if self._stopping.is_set():
                 return
             self._driver.start(self if self._synced else None)
+        self._set("pulse", self._timing.pulse)
         self.turn(())
         while not self._stopping.is_set():
             self.turn(self._mailbox.take(timeout=self._until_next()))
@@ -192,6 +195,9 @@ class Writer:
                     self._intake.ask_all("the last answer is held", elsewhere=True)
                 case "quiet":
                     self._driver.ask_for_true_names()
+                case "pulse":
+                    self._dirty = self._dirty or self._driver.is_gone()
+                    self._set("pulse", self._timing.pulse)
                 case _ if self._synced and not self._dirty:
                     self._intake.forget_late()
                     self._follow(audit=timer == "audit")

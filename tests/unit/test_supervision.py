@@ -182,3 +182,15 @@ def test_threads_carry_their_names() -> None:
     assert supervisor.wait(PATIENCE)
     assert supervisor.join(PATIENCE) == ()
     assert names == ["watcher"]
+
+
+def test_the_error_of_the_thread_that_failed_first_is_raised_and_not_lost() -> None:
+    """Others that end at once when they are stopped do not take the place of the cause."""
+    for _ in range(50):
+        supervisor = Supervisor()
+        supervisor.start("quick to stop", until_stopped(supervisor))
+        supervisor.start("failing", boom)
+
+        with pytest.raises(BoomError):
+            supervisor.wait(timeout=5)
+        supervisor.join(5)
