@@ -1,39 +1,67 @@
-# make venv   the virtual environment, with the command at .venv/bin/mlb-sidecar
-# make run    the main job, with a local Marathon; MARATHON=URL follows that one, HAPROXY=PATH uses
-#             that program, ARGS='--flag …' hands on anything else
-# make test   format, lint, types, import contracts, and all tests
-# make lock   pin what the environment has now
+# make venv    the virtual environment, with the command at .venv/bin/mlb-sidecar
+# make run     the main job, with a local Marathon; MARATHON=URL follows that one, HAPROXY=PATH uses
+#              that program, ARGS='--flag …' hands on anything else
+# make test    format, lint, types, import contracts, the wheel, and all tests
+# make check   the same without the tests; make wheel only the wheel
+# make lock    pin what the environment has now
+# make clean   take away the environment and what the tools left
+#
+# PYTHON=PROGRAM chooses the Python (3.11 or later) that the environment is made with.
 
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
+SCRIPTS := .ci/run $(wildcard *.sh */*.sh)
 
-.PHONY: venv dev run test check lock clean
+# An environment is of one place and one Python: made anew where either is another one now.
+moved := $(shell [ "$$(cat $(VENV)/place 2>/dev/null)" = '$(CURDIR)' ] || echo moved)
+other := $(if $(PYTHON),$(shell [ "$$(cat $(VENV)/python 2>/dev/null)" = '$(PYTHON)' ] || echo other))
+
+.PHONY: venv dev run test check wheel lock clean again
 
 venv: $(VENV)/installed
 dev: $(VENV)/installed-dev
 
-$(VENV)/installed: pyproject.toml requirements.lock tools/make_venv.py
-	@$(PYTHON) tools/make_venv.py $(VENV) embedded
+# $(call install,EXTRAS): by the first Python that is new enough.
+define install
+@for python in $(or $(PYTHON),$(PYTHONS)); do \
+  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+    "$$python" tools/make_venv.py $(VENV) $1; exit; \
+  fi; \
+done; \
+echo "Python 3.11 or later is needed, and $(or $(PYTHON),python3) is none;" \
+  "name one by make PYTHON=PROGRAM" >&2; exit 2
+endef
+
+$(VENV)/installed: pyproject.toml requirements.lock tools/make_venv.py $(if $(moved)$(other),again)
+	$(if $(other),@rm -rf $(VENV))
+	$(call install,embedded)
+	$(if $(PYTHON),@echo '$(PYTHON)' >$(VENV)/python)
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	@$(PYTHON) tools/make_venv.py $(VENV) embedded,dev
+	$(call install,embedded$(,)dev)
 	@touch $@
+
+, := ,
 
 run: venv
 	@$(BIN)/mlb-sidecar demo \
 	  $(if $(MARATHON),--marathon '$(MARATHON)') $(if $(HAPROXY),--haproxy '$(HAPROXY)') $(ARGS)
 
-check: dev
+check: dev wheel
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@if command -v luacheck >/dev/null; then luacheck -q lua; \
+	@if command -v luacheck >/dev/null; then echo luacheck -q lua; luacheck -q lua; \
 	  else echo "luacheck is not installed: the Lua files were not linted"; fi
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run haproxy/*.sh; \
+	@if command -v shellcheck >/dev/null; then echo shellcheck $(SCRIPTS); shellcheck $(SCRIPTS); \
 	  else echo "shellcheck is not installed: the shell scripts were not linted"; fi
+
+# The wheel has to bring the templates and the Lua files, which are links in the checkout.
+wheel: dev
+	$(BIN)/python tools/check_wheel.py
 
 test: check
 	$(BIN)/pytest

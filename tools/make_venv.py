@@ -22,14 +22,12 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-_OLDEST = (3, 11)
 _TIMEOUT = 60
 _WHEEL = re.compile(r"""href=["']([^"']*?(pip-([0-9.]+)-py3-none-any\.whl)[^"']*)["']""")
 _PLACE = "place"
-"""A file in the environment with the path it was made for: a moved one has scripts that fail."""
+"""A file in the environment with the checkout it was made in: a moved one has dead scripts."""
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
-_TOO_OLD = "Python 3.11 or later is needed; name one by make PYTHON=python3.11"
 _NO_PIP = (
     "python3 can make no virtual environment with pip here: install the package python3-venv"
     " (apt-get install python3-venv) and run make again."
@@ -42,14 +40,12 @@ _NOT_INSTALLED = (
 
 def main(folder: Path, extras: str) -> int:
     """Make what is missing, install, and say in one sentence what went wrong if it did."""
-    if sys.version_info < _OLDEST:
-        return _failed(_TOO_OLD)
     python = folder / "bin" / "python"
     if not _is_usable(folder, python):
         print(f"making the virtual environment {folder}", flush=True)
         if not (_make_with_pip(folder, python) or _make_without_pip(folder, python)):
             return _failed(_NO_PIP)
-        (folder / _PLACE).write_text(str(folder.absolute()))
+        (folder / _PLACE).write_text(f"{Path.cwd()}\n")
     print(f"installing the packages it needs ({extras})", flush=True)
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--constraint", "requirements.lock", "--editable", f".[{extras}]"]
@@ -64,12 +60,9 @@ def _failed(sentence: str) -> int:
 
 
 def _is_usable(folder: Path, python: Path) -> bool:
-    """Whether the environment is whole, of this Python, and where it was made."""
+    """Whether the environment is whole, and where it was made."""
     place = folder / _PLACE
-    if not place.exists() or place.read_text() != str(folder.absolute()):
-        return False
-    version = "{}.{}".format(*sys.version_info)
-    return (folder / "lib" / f"python{version}").exists() and _has_pip(python)
+    return place.exists() and place.read_text().strip() == str(Path.cwd()) and _has_pip(python)
 
 
 def _has_pip(python: Path) -> bool:
@@ -86,10 +79,15 @@ def _make_without_pip(folder: Path, python: Path) -> bool:
     """Make an environment without pip, and get pip another way."""
     if not _succeeds([sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)]):
         return False
-    system_pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "pip"]
-    if _succeeds(system_pip) and _has_pip(python):
-        return True
-    return _pip_from_index(python) and _has_pip(python)
+    got = _pip_from_system(python) or _pip_from_index(python)
+    return got and _has_pip(python)
+
+
+def _pip_from_system(python: Path) -> bool:
+    if importlib.util.find_spec("pip") is None:
+        return False
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "pip"]
+    return subprocess.run(command, check=False).returncode == 0  # its own words say why not
 
 
 def _pip_from_index(python: Path) -> bool:
@@ -124,14 +122,18 @@ def download_pip(
 def _get(url: str, environment: Mapping[str, str], home: Path) -> bytes:
     """Ask as pip would: with its certificates, and without TLS only a host that it trusts."""
     parts = urllib.parse.urlsplit(url)
-    trusted = {word for text in configured("trusted-host", environment, home) for word in text.split()}
+    trusted = {
+        word for text in configured("trusted-host", environment, home) for word in text.split()
+    }
     hosts = {parts.hostname, parts.netloc.rpartition("@")[2]}
     if parts.scheme != "https" and not hosts & (trusted | _LOCAL):
         raise OSError(f"{parts.hostname} is not asked without TLS")
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
     request = urllib.request.Request(urllib.parse.urlunsplit(bare))  # noqa: S310 (see above)
     if parts.username is not None:
-        pair = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        pair = (
+            f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        )
         request.add_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
     bundle = next(configured("cert", environment, home), None)
     context = ssl.create_default_context(cafile=bundle)
@@ -140,11 +142,13 @@ def _get(url: str, environment: Mapping[str, str], home: Path) -> bytes:
 
 
 def configured(key: str, environment: Mapping[str, str], home: Path) -> Iterator[str]:
-    """What pip is configured with, in its order: its variable, then the files, the nearest first."""
+    """What pip is configured with, in its order: its variable, then its files, nearest first."""
     value = environment.get(f"PIP_{key.replace('-', '_').upper()}")
     if value:
         yield value
     named = environment.get("PIP_CONFIG_FILE")
+    if named == os.devnull:  # pip's own way to say that no file counts
+        return
     user = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
     files = [user, home / ".pip/pip.conf", Path("/etc/pip.conf"), Path("/etc/xdg/pip/pip.conf")]
     for file in [Path(named), *files] if named else files:

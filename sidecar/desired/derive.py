@@ -110,38 +110,49 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
     app, form = state.app, state.form
     if rules.skip_app and app.id[1:] == rules.skip_app:
         return AppPart(app.id)
-    problems = state.problems if _wanted_at_all(app, rules) else ()
+    if not _wanted_at_all(app, rules) and (form is None or not _wanted_at_all(form, rules)):
+        return AppPart(app.id)
     if form is None:
-        return AppPart(app.id, problems=problems)
-    tasks = [task for task in app.tasks if admitted(task, state, rules)]
+        return AppPart(app.id, problems=state.problems)
+    problems = [*state.problems]
+    problems += [
+        _unread(app.id, name) for name in form.labels if name.startswith("HAPROXY_DEPLOYMENT_")
+    ]
     ports: list[PortPart] = []
     for port in service_ports(form):
         labels, _ = read_port_labels(form.labels, port.index)
-        if port.udp_only or not _taken(form, labels, rules):
-            continue
-        unread = unread_labels(form.labels, port.index)
-        problems += tuple(_unread(app.id, port.index, name) for name in unread)
-        if not CLOSING.isdisjoint(unread):
-            continue
-        endpoints, unresolved = _endpoints(state, tasks, port.index, resolved)
-        problems += unresolved
-        mode = _mode(form, port, labels)
-        if mode is Mode.TCP and labels.vhosts:
-            name = f"HAPROXY_{port.index}_VHOST"
-            problems += (Problem(app.id, name, "needs mode http; only its service port works"),)
-        ports.append(
-            PortPart(
-                app.id,
-                port.index,
-                number=labels.port or port.number,
-                assigned_by=port.container_port,
-                labels=labels,
-                archetype=Archetype(mode, labels.balance, sticky=labels.sticky and _http(mode)),
-                endpoints=endpoints,
-                kill_grace_seconds=form.task_kill_grace_period_seconds,
-            )
-        )
+        if not port.udp_only and _taken(form, labels, rules):
+            unread = unread_labels(form.labels, port.index)
+            problems += [_unread(app.id, f"HAPROXY_{port.index}_{name}") for name in unread]
+            part, more = _derive_port(state, form, port, rules=rules, resolved=resolved)
+            problems += more
+            if CLOSING.isdisjoint(unread):
+                ports.append(part)
     return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))))
+
+
+def _derive_port(
+    state: AppState, form: App, port: ServicePort, *, rules: Rules, resolved: Mapping[str, str]
+) -> tuple[PortPart, tuple[Problem, ...]]:
+    app_id = state.app.id
+    labels, _ = read_port_labels(form.labels, port.index)
+    tasks = [task for task in state.app.tasks if admitted(task, state, rules)]
+    endpoints, problems = _endpoints(state, tasks, port.index, resolved)
+    mode = _mode(form, port, labels)
+    if mode is Mode.TCP and labels.vhosts:
+        name = f"HAPROXY_{port.index}_VHOST"
+        problems += (Problem(app_id, name, "needs mode http; only its service port works"),)
+    part = PortPart(
+        app_id,
+        port.index,
+        number=labels.port or port.number,
+        assigned_by=port.container_port,
+        labels=labels,
+        archetype=Archetype(mode, labels.balance, sticky=labels.sticky and mode is Mode.HTTP),
+        endpoints=endpoints,
+        kill_grace_seconds=form.task_kill_grace_period_seconds,
+    )
+    return part, problems
 
 
 def admitted(task: Task, state: AppState, rules: Rules) -> bool:
@@ -156,11 +167,12 @@ def admitted(task: Task, state: AppState, rules: Rules) -> bool:
     return state.health.get(task.id, False)
 
 
-def _unread(app_id: AppId, index: int, name: str) -> Problem:
+def _unread(app_id: AppId, label: str) -> Problem:
     """What to say of a label that is not read; one that would close the port keeps it out."""
-    kept_out = "; the port is left out, since it would stand open" if name in CLOSING else ""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in name[:80])
-    return Problem(app_id, f"HAPROXY_{index}_{shown}", f"is not read by this version{kept_out}")
+    closes = label.endswith(tuple(f"_{name}" for name in CLOSING))
+    kept_out = "; the port is left out, since it would stand open" if closes else ""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in label[:80])
+    return Problem(app_id, shown, f"is not read by this version{kept_out}")
 
 
 def _endpoints(
@@ -205,10 +217,6 @@ def _mode(app: App, port: ServicePort, labels: PortLabels) -> Mode:
         if check.port or (check.port_index or 0) == port.index:
             return Mode.HTTP if check.protocol == "HTTP" else Mode.TCP
     return Mode.TCP
-
-
-def _http(mode: Mode) -> bool:
-    return mode is Mode.HTTP
 
 
 def _taken(form: App, labels: PortLabels, rules: Rules) -> bool:

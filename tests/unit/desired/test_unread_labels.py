@@ -42,3 +42,11 @@ def test_a_label_name_with_odd_characters_is_shown_in_one_line() -> None:
     (problem,) = _part({"HAPROXY_0_X\nY": ""}).problems
 
     assert problem.field == "HAPROXY_0_X?Y"
+
+
+def test_a_deployment_group_is_said_to_be_unread() -> None:
+    """Blue and green apps are two apps here as yet, which their owner should know."""
+    part = _part({"HAPROXY_DEPLOYMENT_GROUP": "web"})
+
+    assert [problem.field for problem in part.problems] == ["HAPROXY_DEPLOYMENT_GROUP"]
+    assert len(part.ports) == 1

@@ -1,0 +1,154 @@
+"""The documents: what they tell people to type exists, links lead somewhere, tables are whole."""
+
+import ast
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import pytest
+
+from sidecar.cli import main
+from sidecar.desired.labels import LABELS
+
+_ROOT = Path(__file__).resolve().parents[2]
+_README = _ROOT / "README.md"
+_OPERATIONS = _ROOT / "docs" / "operations.md"
+_DOCUMENTS = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("**/*.md")])
+_CONSOLE = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def _commands() -> Iterator[tuple[str, list[str]]]:
+    """Each command line in the documents, with its document's name; continued lines are one."""
+    for document in _DOCUMENTS:
+        for block in _CONSOLE.findall(document.read_text()):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.strip().startswith("$ "):
+                    yield document.name, shlex.split(line.strip().removeprefix("$ "), comments=True)
+
+
+def _of(program: str) -> list[tuple[str, ...]]:
+    """The documented command lines of one program, each once."""
+    found = {tuple(words[1:]) for _, words in _commands() if Path(words[0]).name == program}
+    assert found, f"no document shows {program}"
+    return sorted(found)
+
+
+@pytest.mark.parametrize("arguments", _of("mlb-sidecar"), ids=" ".join)
+def test_a_documented_command_line_parses(arguments: tuple[str, ...]) -> None:
+    """Flags and arguments of every `mlb-sidecar` in the documents exist and have usable values."""
+    assert _parsed(arguments).command is main.commands[arguments[0]]
+
+
+def test_a_flag_that_does_not_exist_would_be_found() -> None:
+    """The check above refuses what the command line would refuse."""
+    with pytest.raises(click.NoSuchOption):
+        _parsed(["status", "--no-such-flag"])
+
+
+def _parsed(arguments: Sequence[str]) -> click.Context:
+    name, *rest = arguments
+    return main.commands[name].make_context(name, rest)
+
+
+@pytest.mark.parametrize("arguments", _of("make"), ids=" ".join)
+def test_a_documented_make_target_exists(arguments: tuple[str, ...]) -> None:
+    """Every `make` in the documents names targets of the Makefile."""
+    done = subprocess.run(
+        ["make", "--dry-run", *arguments], cwd=_ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_program_of_the_project_that_a_document_starts_is_there() -> None:
+    """Paths in commands exist in the checkout, but for what `make venv` puts below .venv."""
+    named = {words[0] for _, words in _commands() if "/" in words[0]}
+
+    missing = {name for name in named if not name.startswith(".venv/bin/")} - {
+        name for name in named if (_ROOT / name).is_file()
+    }
+
+    assert not missing
+
+
+def test_every_command_has_an_example_in_the_readme() -> None:
+    """No command of the command line is left out."""
+    shown = {words[1] for name, words in _commands() if name == "README.md" and len(words) > 1}
+
+    assert set(main.commands) <= shown
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
+def test_a_link_leads_to_a_file_and_a_heading(document: Path) -> None:
+    """Links within the repository have a target, and its heading if they name one."""
+    for link in _LINK.findall(document.read_text()):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.is_file(), f"{document.name} links to {link}"
+        assert not anchor or anchor in _anchors(target), f"{document.name} links to {link}"
+
+
+def _anchors(document: Path) -> set[str]:
+    headings = _HEADING.findall(document.read_text())
+    return {re.sub(r"[^a-z0-9 -]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def test_the_readme_names_every_label_that_is_read() -> None:
+    """The list of labels in the limits is whole."""
+    limits = _README.read_text().partition("**Labels.**")[2].partition("Not yet:")[0]
+
+    missing = {label.name for label in LABELS if f"{label.name}`" not in limits}
+
+    assert not missing
+
+
+def test_each_warning_in_the_log_is_explained() -> None:
+    """What the log says at level warning or error stands in docs/operations.md."""
+    text = _OPERATIONS.read_text()
+
+    unexplained = {line for line in _log_lines({"warning", "error"}) if f"`{line}`" not in text}
+
+    assert not unexplained
+
+
+def test_each_reload_reason_is_explained() -> None:
+    """Every kind of reason that the code gives stands in docs/operations.md."""
+    text = _OPERATIONS.read_text().partition("## Reload reasons")[2]
+
+    unexplained = {kind for kind in _first_arguments("Reason") if f"| `{kind}` |" not in text}
+
+    assert not unexplained
+
+
+def _log_lines(levels: set[str]) -> Iterator[str]:
+    """The events that the sidecar logs at these levels, out of its source."""
+    for call in _calls():
+        function = call.func
+        if isinstance(function, ast.Attribute) and function.attr in levels and call.args:
+            yield from _texts(call.args[0])
+
+
+def _first_arguments(function: str) -> Iterator[str]:
+    for call in _calls():
+        if isinstance(call.func, ast.Name) and call.func.id == function and call.args:
+            yield from _texts(call.args[0])
+
+
+def _calls() -> Iterator[ast.Call]:
+    for file in sorted((_ROOT / "sidecar").glob("**/*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call):
+                yield node
+
+
+def _texts(node: ast.expr) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
