@@ -97,7 +97,10 @@ def _adjust(place: str, server: Server, current: ObservedServer) -> list[ServerS
         steps.append(MoveServer(place, server.name, server.address, server.port))
     if current.weight != server.weight:
         steps.append(WeighServer(place, server.name, server.weight))
-    if current.state is not State.READY:
+    if current.state is State.READY and not current.usable:
+        # Nothing checks it, so somebody said `health down`; only a way through maint brings it up.
+        steps.append(StopServer(place, server.name))
+    if current.state is not State.READY or not current.usable:
         steps.append(EnableServer(place, server.name))
     return steps
 

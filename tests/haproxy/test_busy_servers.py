@@ -123,3 +123,15 @@ def test_a_server_that_has_waited_long_enough_is_cut_off(scene: Scene) -> None:
 
     assert server.state is State.MAINT
     assert ended == b""
+
+
+def test_a_server_that_somebody_holds_down_is_brought_up_again(scene: Scene) -> None:
+    """No check of ours could have said it, so nothing else would ever bring it back."""
+    scene.api.ask(f"set server {scene.backend}/{scene.server} health down")
+    there = scene.observe().backends[scene.backend]
+    assert [server.usable for server in there.values()] == [False]
+
+    scene.settle()
+
+    there = scene.observe().backends[scene.backend]
+    assert [server.usable for server in there.values()] == [True]
