@@ -62,7 +62,11 @@ from tests.unit.plan.plan_text import (
         ),
         ([seen(ONE, State.MAINT)], [ONE], ["set server web_10000/s1 state ready"]),
         ([seen(ONE, State.DRAIN)], [ONE], ["set server web_10000/s1 state ready"]),
-        ([seen(ONE, usable=False)], [ONE], []),  # a check holds it down: HAProxy's own business
+        (
+            [seen(ONE, usable=False)],  # held down by hand: nothing of ours checks it
+            [ONE],
+            ["set server web_10000/s1 state maint", "set server web_10000/s1 state ready"],
+        ),
         (
             [seen(ONE, address="10.0.0.9", port=5)],
             [ONE],
