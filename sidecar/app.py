@@ -268,18 +268,16 @@ def _timing(settings: Settings) -> Timing:
     )
 
 
-def _write(page: Page, render: Renderer, engine: Engine) -> bool:
-    """Bring the file up to date; whether that came out."""
+def _write(page: Page, render: Renderer, engine: Engine) -> str:
+    """Bring the file up to date; why that failed, if it did."""
     try:
-        written = engine.write(
-            render.render(page.desired, page.layout), running_version=page.version
-        )
+        rendered = render.render(page.desired, page.layout)
+        if engine.write(rendered, running_version=page.version):
+            log.debug("file written")
     except SidecarError as error:
         log.error("file not written", reason=str(error))
-        return False
-    if written:
-        log.debug("file written")
-    return True
+        return str(error)
+    return ""
 
 
 def _sequence() -> Callable[[], int]:

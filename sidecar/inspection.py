@@ -121,6 +121,7 @@ def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
     for reason in reloads["wanted"]:
         yield f"  wanted: {reason}"
     yield from _if(reloads["refused"], "  REFUSED: {}")
+    yield from _if(state["file_trouble"], "TROUBLE with the file of the next start: {}")
     if state["held"]:
         yield f"HELD: a full fetch, since {state['held']['reason']}; `mlb-sidecar release` uses it"
     for port, why in state["busy_ports"].items():

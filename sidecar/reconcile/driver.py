@@ -281,6 +281,7 @@ class Driver:
                 gate.refused,
             ),
             haproxy_trouble=self._trouble,
+            file_trouble=self._scribe.trouble,
             refused_steps=self._refused,
             cycles=self._cycles,
             repairs=self._repairs,

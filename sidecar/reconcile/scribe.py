@@ -27,11 +27,14 @@ class Page:
 
 
 class Scribe:
-    """Writes the newest page; `write` raises nothing and says whether it came out."""
+    """Writes the newest page; `write` raises nothing and says why it failed, if it did.
+
+    `trouble` is why the last page could not be written; empty if it could.
+    """
 
     def __init__(
         self,
-        write: Callable[[Page], bool],
+        write: Callable[[Page], str],
         *,
         quiet: float = 5.0,
         at_most: float = 30.0,
@@ -46,6 +49,7 @@ class Scribe:
         self._due = 0.0
         self._deadline = 0.0
         self._ending = False
+        self.trouble = ""
 
     def note(self, page: Page) -> None:
         """Take what the file should hold from now on; never blocks."""
@@ -66,8 +70,10 @@ class Scribe:
         """Write until interrupted, and once more at the end if anything waits."""
         while True:
             page, ending = self._next()
-            if page is not None and not self._write(page) and not ending:
-                self._put_back(page)
+            if page is not None:
+                self.trouble = self._write(page)
+                if self.trouble and not ending:
+                    self._put_back(page)
             if ending:
                 return
 
