@@ -179,8 +179,10 @@ class Engine:
         binary = self.placement.binary
         if binary is None:
             return "no HAProxy program is at hand here"
-        if self.placement.own or not running_version:
+        if self.placement.own:
             return ""
+        if not running_version:
+            return "the version of the HAProxy beside us is not known yet"
         if self._local_version is None:
             self._local_version = process.haproxy_version(binary)
         if self._local_version == running_version:

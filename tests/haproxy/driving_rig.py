@@ -1,0 +1,166 @@
+"""A driver with everything below it, as the application wires it, around a real HAProxy."""
+
+import contextlib
+import socket
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from sidecar import app
+from sidecar.desired.compose import PortRules
+from sidecar.desired.model import BackendName, Desired
+from sidecar.haproxy.config import Renderer
+from sidecar.haproxy.process import adopt, stop_softly
+from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.marathon.schema import App, AppId
+from sidecar.plan.observed import Observed
+from sidecar.reconcile.bound import BoundPorts
+from sidecar.reconcile.cycle import Cycle
+from sidecar.reconcile.driver import Driver
+from sidecar.reconcile.engine import Engine
+from sidecar.reconcile.gate import ReloadGate
+from sidecar.reconcile.scribe import Scribe
+from sidecar.settings import Settings
+from tests.builders import a_task, an_app, desired_of
+from tests.conditions import SetClock
+from tests.haproxy.skeleton_rig import free_ports
+
+
+def settings_for(folder: Path, service_ports: Collection[int], **fields: Any) -> Settings:  # noqa: ANN401 (fields of Settings)
+    """Small pools and free ports of the loopback address, without TLS."""
+    http, appid, stats = free_ports(3)
+    values: dict[str, Any] = {
+        "state_dir": str(folder),
+        "bind": "127.0.0.1",
+        "http_port": http,
+        "https_port": 0,
+        "appid_port": appid,
+        "stats_port": stats,
+        "service_ports": ",".join(map(str, sorted(service_ports))),
+        "spares": 2,
+        "spares_each": 1,
+    }
+    return Settings(**(values | fields))
+
+
+def web(service_port: int, *task_ports: int, name: str = "web", **labels: str) -> App:
+    """An HTTP app with its own host `<name>.test` and tasks on these ports of this machine."""
+    all_labels = {"HAPROXY_0_VHOST": f"{name}.test", **labels}
+    rows = [
+        a_task(number, f"/{name}", host="127.0.0.1", ports=[port])
+        for number, port in enumerate(task_ports, 1)
+    ]
+    return an_app(f"/{name}", service_ports=(service_port,), labels=all_labels, tasks=rows)
+
+
+@attrs.define
+class Apps:
+    """Says what is desired: whatever follows from these apps."""
+
+    apps: list[App] = attrs.field(factory=list)
+    kept: frozenset[AppId] = frozenset()
+
+    def desired(self, ports: PortRules, incumbents: Mapping[int, BackendName]) -> Desired:
+        """Everything that HAProxy should have."""
+        return desired_of(self.apps, ports, incumbents)
+
+    def protected(self) -> Collection[AppId]:
+        """Apps that lose nothing for now."""
+        return self.kept
+
+
+@attrs.define
+class Wheel:
+    """One sidecar's driver on a clock that the test moves, and all that it is made of."""
+
+    settings: Settings
+    engine: Engine
+    cycle: Cycle
+    ports: BoundPorts
+    gate: ReloadGate
+    scribe: Scribe
+    driver: Driver
+    clock: SetClock
+    wants: Apps
+
+    def follow(self, *, audit: bool = False) -> bool:
+        """One cycle; whether another is needed soon."""
+        return self.driver.bring_up_to_date(self.wants, since=None, audit=audit)
+
+    def reload_when_due(self) -> bool:
+        """Let the time pass that a reload waits for; whether there was one."""
+        due = self.driver.reload_due()
+        assert due is not None, "no reload is wanted"
+        self.clock.now = max(self.clock.now, due)
+        return self.driver.reload_if_due()
+
+    def observe(self) -> Observed:
+        """What HAProxy says."""
+        return self.cycle.observe()
+
+    def say(self, *commands: str) -> None:
+        """Be somebody else who works on HAProxy by its socket."""
+        with RuntimeApi(self.engine.placement.admin_socket) as api:
+            assert [reply for reply in api.ask_all(commands) if reply] == []
+
+
+def a_wheel(
+    settings: Settings, *apps: App, renderer: Renderer | None = None, whole_blocks: bool = False
+) -> Wheel:
+    """A driver that has done nothing yet."""
+    app.write_side_files(settings)
+    layout = app.layout(settings)
+    engine = Engine(app.placement(settings))
+    clock = SetClock()
+    render = renderer or app.renderer()
+    cycle = Cycle(engine.placement.admin_socket, layout.state_dir, clock=clock)
+    ports = BoundPorts(layout, engine.busy, whole_blocks=whole_blocks)
+    gate = ReloadGate(interval=settings.reload_interval)
+    scribe = Scribe(lambda page: app._write(page, render, engine), clock=clock)
+    driver = Driver(
+        engine=engine,
+        cycle=cycle,
+        renderer=render,
+        ports=ports,
+        assigned=app.assigned_ports(settings),
+        scribe=scribe,
+        gate=gate,
+        clock=clock,
+    )
+    return Wheel(
+        settings, engine, cycle, ports, gate, scribe, driver, clock, wants=Apps(list(apps))
+    )
+
+
+@contextlib.contextmanager
+def started(
+    settings: Settings,
+    *apps: App,
+    **more: Any,  # noqa: ANN401 (as `a_wheel`)
+) -> Iterator[Wheel]:
+    """A driver whose own HAProxy was started for these apps; HAProxy is stopped afterwards."""
+    wheel = a_wheel(settings, *apps, **more)
+    with stopped_afterwards(Path(settings.state_dir)):
+        assert not wheel.driver.find()
+        wheel.driver.start(wheel.wants)
+        wheel.follow()
+        yield wheel
+
+
+@contextlib.contextmanager
+def stopped_afterwards(folder: Path) -> Iterator[None]:
+    """Whatever HAProxy answers in the folder at the end is stopped."""
+    try:
+        yield
+    finally:
+        if master := adopt(folder):
+            stop_softly(master, grace=0)
+
+
+@contextlib.contextmanager
+def a_taken_port() -> Iterator[int]:
+    """A port that another program holds."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]

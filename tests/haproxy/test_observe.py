@@ -1,0 +1,116 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.desired.model import MapName, ServerName
+from sidecar.errors import ReplyError, RuntimeUnavailableError
+from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.plan import facts
+from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER, State
+from sidecar.reconcile.observe import Observer
+from tests.haproxy.conftest import RunningHaproxy
+from tests.haproxy.driving_rig import Wheel, settings_for, started, web
+from tests.haproxy.scripted_socket import Expect, Send, scripted_socket
+from tests.haproxy.skeleton_rig import free_ports
+
+COMMANDS = ("show info", "show backend", "show servers state")
+
+
+@pytest.fixture
+def wheel(short_dir: Path) -> Iterator[Wheel]:
+    """A driver whose HAProxy serves an app with three tasks, which nobody asks for anything."""
+    (port,) = free_ports(1)
+    with started(settings_for(short_dir, [port]), web(port, 31001, 31002, 31003)) as made:
+        yield made
+
+
+def test_what_the_file_says_is_what_is_observed(wheel: Wheel) -> None:
+    """Servers, ledger, routes and the skeleton's own statements."""
+    observed = wheel.observe()
+    (port,) = wheel.ports.layout.bound
+    name = f"web_{port}"
+
+    assert [server.port for server in observed.backends[name].values()] == [31001, 31002, 31003]
+    assert {server.state for server in observed.backends[name].values()} == {State.READY}
+    assert all(server.usable for server in observed.backends[name].values())
+    assert observed.backends["spare.http-roundrobin.001"] == {}
+    assert observed.row(name) is not None
+    assert observed.maps[MapName.DOMAIN.value] == {"web.test": name}
+    assert observed.maps[MapName.PORT.value] == {str(port): name}
+    assert observed.facts[facts.PORTS] == str(port)
+    assert "http-roundrobin:" in observed.facts[facts.ARCHETYPES]
+    assert observed.incumbents() == {port: name}
+    assert set(observed.maps[SERVER_LEDGER]) == {
+        f"{name}/127_0_0_1_{number}" for number in (31001, 31002, 31003)
+    }
+
+
+def test_states_weights_and_addresses_are_those_of_now(wheel: Wheel) -> None:
+    """Whoever changed them; a server that is held down is ready, but of no use."""
+    (port,) = wheel.ports.layout.bound
+    backend = f"web_{port}"
+    first, second, third = (f"{backend}/127_0_0_1_{number}" for number in (31001, 31002, 31003))
+    wheel.say(
+        f"set server {first} state maint",
+        f"set server {second} state drain",
+        f"set server {third} weight 7",
+        f"set server {third} health down",
+    )
+    servers = wheel.observe().backends[backend]
+
+    assert [servers[ServerName(x.partition("/")[2])].state for x in (first, second, third)] == [
+        State.MAINT,
+        State.DRAIN,
+        State.READY,
+    ]
+    assert {server.usable for server in servers.values()} == {False}
+    assert servers[ServerName("127_0_0_1_31003")].weight == 7
+
+
+def test_a_key_with_two_values_has_none(wheel: Wheel) -> None:
+    """Somebody added it by hand: neither value counts, so the plan repairs it."""
+    folder = wheel.settings.state_dir
+    wheel.say(f"add map {folder}/domain2backend.map web.test other")
+
+    assert wheel.observe().maps[MapName.DOMAIN.value] == {"web.test": None}
+    wheel.follow(audit=True)
+    (port,) = wheel.ports.layout.bound
+    assert wheel.observe().maps[MapName.DOMAIN.value] == {"web.test": f"web_{port}"}
+
+
+def test_statements_are_asked_for_once_for_each_worker(wheel: Wheel) -> None:
+    """They cannot change before a reload, and do so with it."""
+    before = wheel.observe()
+    (more,) = free_ports(1)
+    wheel.ports.widen([more])
+    wheel.driver.ask_for_reload("a test")
+    wheel.reload_when_due()
+    after = wheel.observe()
+
+    assert after.worker != before.worker
+    assert str(more) in after.facts[facts.PORTS].split(",")
+    assert str(more) not in before.facts[facts.PORTS].split(",")
+
+
+def test_another_haproxy_has_none_of_our_maps(haproxy: RunningHaproxy) -> None:
+    """Maps that are not loaded are missing, not empty; the plan asks for a reload then."""
+    with RuntimeApi(haproxy.stats_socket) as api:
+        observed = Observer(str(haproxy.folder)).observe(api)
+
+    assert observed.maps == {}
+    assert observed.facts == {}
+    assert BACKEND_LEDGER not in observed.maps
+    assert set(observed.backends) >= {"app", "spare"}
+
+
+def test_a_reply_of_another_shape_is_an_error(short_dir: Path) -> None:
+    """Nothing is planned on a guess."""
+    script = (Expect(1), Send(b"\n> "), Expect(12), Send(b"what?\n\n> " + b"\n> " * 10))
+    path = short_dir / "s"
+    with (
+        scripted_socket(path, script),
+        RuntimeApi(str(path), timeout=2) as api,
+        pytest.raises((ReplyError, RuntimeUnavailableError)),
+    ):
+        Observer("/state").observe(api)

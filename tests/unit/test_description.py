@@ -1,0 +1,118 @@
+import json
+
+import attrs
+
+from sidecar.desired.model import Problem
+from sidecar.inspection import status_lines
+from sidecar.marathon.schema import AppId
+from sidecar.plan.observed import State
+from sidecar.reconcile.description import describe
+from sidecar.reconcile.holding import Hold
+from sidecar.reconcile.status import Freshness, Reloads, Status
+from tests.builders import an_app, an_observed, desired_of, row, seen, tasks
+
+SPARE = "spare.http-roundrobin.001"
+LABELS = {"HAPROXY_0_VHOST": "web.test", "HAPROXY_0_PATH": "/shop"}
+DESIRED = desired_of([an_app(labels=LABELS, tasks=tasks(3))])
+FIRST, SECOND, _ = DESIRED.backends[next(iter(DESIRED.backends))].servers
+
+
+def a_status() -> Status:
+    """An app that lives in a spare; of its three servers one is in, one stopped, one to come."""
+    observed = an_observed(
+        {SPARE: [seen(FIRST), seen(SECOND, State.MAINT)]}, {SPARE: row("web_10000")}
+    )
+    return Status(started=1.0, desired=DESIRED, observed=observed, version="2.8.25", worker=42)
+
+
+TROUBLED = attrs.evolve(
+    a_status(),
+    freshness=Freshness(trouble="no route to host"),
+    reloads=Reloads(2, {"port": 2}, "port: 7", ("port: 8",), "port 8 is in use"),
+    hold=Hold("it would take away all 3 servers", frozenset(), 2),
+    problems=(Problem(AppId("/web"), "HAPROXY_0_MODE", "is neither"),),
+    busy_ports={10009: "is in use by another process"},
+    haproxy_trouble="the socket does not answer",
+)
+
+
+def test_an_app_is_shown_under_its_backends_true_name() -> None:
+    """Where it lives in a spare, that is said beside it."""
+    (app,) = describe(a_status())["apps"]
+    (backend,) = app["backends"]
+
+    assert app["id"] == "/web"
+    assert backend["name"] == "web_10000"
+    assert backend["place"] == SPARE
+    assert backend["port"] == 10000
+    assert backend["made_from"] == "http-roundrobin"
+
+
+def test_each_server_is_shown_with_the_state_that_haproxy_has() -> None:
+    """One that is not there yet is coming."""
+    (app,) = describe(a_status())["apps"]
+    servers = app["backends"][0]["servers"]
+
+    assert [server["state"] for server in servers] == ["ready", "maint", "coming"]
+    assert servers[0]["address"] == "10.0.0.1:31001"
+
+
+def test_what_leads_to_a_backend_is_shown() -> None:
+    """Host with path, app id and port."""
+    (app,) = describe(a_status())["apps"]
+
+    assert app["backends"][0]["routes"] == ["app id /web", "path web.test/shop", "port 10000"]
+
+
+def test_before_haproxy_was_observed_everything_is_coming() -> None:
+    """A start can be looked at too."""
+    (app,) = describe(attrs.evolve(a_status(), observed=None))["apps"]
+
+    assert app["backends"][0]["place"] is None
+    assert {server["state"] for server in app["backends"][0]["servers"]} == {"coming"}
+
+
+def test_the_description_is_json() -> None:
+    """Scripts read it: it comes back as it went."""
+    described = describe(TROUBLED)
+
+    assert json.loads(json.dumps(described)) == described
+
+
+def test_all_trouble_is_in_the_description() -> None:
+    """What an operator has to know is nowhere else."""
+    described = describe(TROUBLED)
+
+    assert described["held"] == {"reason": "it would take away all 3 servers", "answers": 2}
+    assert described["problems"] == [
+        {"app": "/web", "field": "HAPROXY_0_MODE", "reason": "is neither"}
+    ]
+    assert described["busy_ports"] == {"10009": "is in use by another process"}
+    assert described["reloads"]["refused"] == "port 8 is in use"
+    assert described["freshness"]["trouble"] == "no route to host"
+
+
+def test_status_lines_tell_the_trouble_and_what_to_do() -> None:
+    """An operator who reads from the top finds every kind of trouble."""
+    text = "\n".join(status_lines(describe(TROUBLED)))
+
+    assert "HAProxy 2.8.25, worker 42" in text
+    assert "TROUBLE: the socket does not answer" in text
+    assert "events: NOT OPEN; last event never, last full fetch never" in text
+    assert "TROUBLE: no route to host" in text
+    assert "reloads: 2, last: port: 7\n  wanted: port: 8\n  REFUSED: port 8 is in use" in text
+    assert "HELD: a full fetch, since it would take away all 3 servers" in text
+    assert "`mlb-sidecar release`" in text
+    assert "service port 10009 left out: it is in use by another process" in text
+    assert "PROBLEM: app /web: HAPROXY_0_MODE: is neither" in text
+
+
+def test_status_lines_of_a_healthy_sidecar_are_quiet() -> None:
+    """Nothing is in capitals where nothing is wrong."""
+    fresh = Freshness("http://marathon.test/v2/events", 1.0, 1.0, 1.0)
+    lines = list(status_lines(describe(attrs.evolve(a_status(), freshness=fresh))))
+
+    assert lines[2:4] == ["reloads: 0", "app /web"]
+    assert lines[4] == f"  backend web_10000 (http-roundrobin, in {SPARE})"
+    assert lines[-1].endswith("coming")
+    assert not {"TROUBLE", "REFUSED", "HELD", "PROBLEM", "NOT"} & set(" ".join(lines).split())

@@ -1,0 +1,112 @@
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from sidecar import telemetry
+
+
+@pytest.fixture(autouse=True)
+def usual_logging() -> Iterator[None]:
+    """What a test configures is undone."""
+    yield
+    structlog.reset_defaults()
+
+
+def lines(form: str, level: str = "info") -> tuple[io.StringIO, FilteringBoundLogger]:
+    """A stream, and a logger that writes on it."""
+    stream = io.StringIO()
+    telemetry.configure(form=form, level=level, stream=stream)
+    logger: FilteringBoundLogger = structlog.get_logger("test")
+    return stream, logger
+
+
+def test_a_line_for_a_person_has_time_what_and_particulars() -> None:
+    """What speaks for itself goes without its name; what has spaces is quoted."""
+    stream, log = lines("console")
+    log.info("applied", what="1 x server in", app="/web", took="1.5 ms")
+
+    when, rest = stream.getvalue().split("  ", 1)
+    assert len(when) == len("12:34:56.789")
+    assert rest == "applied   1 x server in app=/web took='1.5 ms'\n"
+
+
+def test_what_is_nothing_is_left_out() -> None:
+    """A key without a value says nothing, in both forms."""
+    stream, log = lines("console")
+    log.info("applied", waiting=None, reloads=0)
+    assert stream.getvalue().endswith("applied   reloads=0\n")
+
+    stream, log = lines("json")
+    log.info("applied", waiting=None, reloads=0)
+    assert "waiting" not in json.loads(stream.getvalue())
+
+
+def test_what_is_bad_says_so() -> None:
+    """A warning can be found in a thousand lines."""
+    stream, log = lines("console")
+    log.warning("fetch held")
+    log.error("reload failed")
+
+    assert "  WARNING: fetch held\n" in stream.getvalue()
+    assert "  ERROR: reload failed\n" in stream.getvalue()
+
+
+def test_a_line_for_a_program_is_json() -> None:
+    """Each line is one object, with its level and a time that says its zone."""
+    stream, log = lines("json")
+    log.info("connected", stream="http://marathon.test/v2/events")
+    log.error("reload failed", reason="it did not load")
+
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["event"] == "connected"
+    assert first["level"] == "info"
+    assert first["stream"] == "http://marathon.test/v2/events"
+    assert first["timestamp"].endswith("Z")
+    assert second["level"] == "error"
+
+
+def test_what_is_below_the_level_is_not_written() -> None:
+    """Debug lines are for those who ask for them."""
+    stream, log = lines("console", level="warning")
+    log.info("event")
+    log.debug("event")
+    assert stream.getvalue() == ""
+
+    stream, log = lines("console", level="debug")
+    log.debug("event")
+    assert stream.getvalue() != ""
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_text_from_outside_stays_on_its_line(form: str) -> None:
+    """A label or a reply cannot write a second line, nor colours, into the log."""
+    stream, log = lines(form)
+    log.info("problem", reason="a\nb\x1b[31m")
+
+    assert stream.getvalue().count("\n") == 1
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_commands_and_plans_stay_on_their_line_too() -> None:
+    """They are shown without quotes, but never as two lines."""
+    stream, log = lines("console")
+    log.info("send", command="add map x\x1b[31m a\nb")
+
+    assert stream.getvalue().count("\n") == 1
+    assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_traceback_is_shown(form: str) -> None:
+    """What nobody expected can be found."""
+    stream, log = lines(form)
+    try:
+        int("unexpected")
+    except ValueError:
+        log.exception("stopped")
+
+    assert "ValueError: invalid literal" in stream.getvalue()
