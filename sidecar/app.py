@@ -61,10 +61,13 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
         with _signals(supervisor):
             scribe = _start(settings, engine, supervisor)
             ready()
+            # Where a thread fails, HAProxy goes on: who starts us again finds it serving.
+            leave = True
             try:
                 supervisor.wait()
+                leave = settings.leave_haproxy
             finally:
-                _stop(settings, engine, supervisor, scribe)
+                _stop(settings, engine, supervisor, scribe, leave=leave)
 
 
 def placement(settings: Settings) -> Placement:
@@ -247,13 +250,17 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
     return scribe
 
 
-def _stop(settings: Settings, engine: Engine, supervisor: Supervisor, scribe: Scribe) -> None:
+def _stop(
+    settings: Settings, engine: Engine, supervisor: Supervisor, scribe: Scribe, *, leave: bool
+) -> None:
     supervisor.stop()
     scribe.interrupt()
     late = supervisor.join(_THREADS_TAKE)
     if late:
         log.warning("threads did not end in time", threads=", ".join(late))
-    if engine.placement.own and not settings.leave_haproxy:
+    if engine.placement.own and leave:
+        log.info("HAProxy goes on serving")
+    elif engine.placement.own:
         log.info("stopping HAProxy")
         engine.stop(grace=settings.stop_grace)
     log.info("stopped")

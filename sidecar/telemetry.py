@@ -1,5 +1,6 @@
 """Logging: events with keys and values, as lines for people or as JSON, on standard error."""
 
+import contextlib
 import logging
 import sys
 from typing import TextIO
@@ -28,11 +29,29 @@ def configure(*, form: str, level: str, stream: TextIO | None = None) -> None:
             _renderer(form, target),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        logger_factory=lambda *_: _Lines(target),
         cache_logger_on_first_use=False,
     )
     # Libraries log through the standard library; only what somebody should look at gets through.
+    logging.raiseExceptions = False  # as in _Lines
     logging.basicConfig(level=logging.WARNING, stream=target, format="%(levelname)s %(message)s")
+
+
+class _Lines:
+    """Writes lines; one that cannot be written is lost, and nothing else is.
+
+    A full disk, or a log shipper that went away, must not end what keeps traffic going.
+    """
+
+    def __init__(self, target: TextIO) -> None:
+        self._target = target
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        with contextlib.suppress(OSError, ValueError):
+            print(message, file=self._target, flush=True)
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = msg
 
 
 def _without_nothing(

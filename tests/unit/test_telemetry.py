@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -110,3 +111,24 @@ def test_a_traceback_is_shown(form: str) -> None:
         log.exception("stopped")
 
     assert "ValueError: invalid literal" in stream.getvalue()
+
+
+def test_a_log_line_that_cannot_be_written_is_lost_and_nothing_else_is() -> None:
+    """A full disk, or a log shipper that went away, must not end what keeps traffic going."""
+    telemetry.configure(form="console", level="info", stream=_FullDisk())
+    structlog.get_logger().info("event", type="status_update_event")
+    gone = io.StringIO()
+    gone.close()
+    telemetry.configure(form="json", level="info", stream=gone)
+    structlog.get_logger().error("refused")
+
+    with pytest.raises(ValueError, match="closed"):
+        gone.getvalue()
+
+
+class _FullDisk(io.StringIO):
+    """A file that takes nothing more."""
+
+    def write(self, _: str) -> int:
+        """Refuse, as the system does."""
+        raise OSError(errno.ENOSPC, "No space left on device")
