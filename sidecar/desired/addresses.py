@@ -5,6 +5,7 @@ The rules per network mode are Marathon's (`core/task/state/NetworkInfo.scala`,
 the definition of the version that the task was started with.
 """
 
+import functools
 import ipaddress
 from collections.abc import Mapping
 
@@ -95,6 +96,7 @@ def endpoint(task: Task, port: ServicePort, resolved: Mapping[str, str]) -> Endp
     return Endpoint(task.host or address, address, port.container_port)
 
 
+@functools.lru_cache(maxsize=65_536)  # few hosts, asked of for each of their tasks
 def ip_address(text: str) -> str | None:
     """The address in its one spelling here, or None where the text is none that HAProxy takes."""
     try:
