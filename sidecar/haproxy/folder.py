@@ -41,6 +41,11 @@ class StateFolder:
         return self.path / "haproxy.pid"
 
     @property
+    def birth_file(self) -> Path:
+        """The pid of the master that was started last, and when: it tells it from a later one."""
+        return self.path / "haproxy.birth"
+
+    @property
     def lock(self) -> Path:
         """The lock file, with the pid of the sidecar that holds it."""
         return self.path / "lock"

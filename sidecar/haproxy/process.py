@@ -24,6 +24,7 @@ LARGEST_LOG = 5 * 1024 * 1024
 _LOG_LINES_SHOWN = 20
 _POLL = 0.02
 _KILL_TAKES = 5.0
+_START_TAKES = 30.0
 
 # Nothing else of ours: `show env` gives the environment to whoever reaches the socket.
 _ENVIRONMENT = ("PATH", "LANG", "TZ", "TMPDIR")
@@ -85,7 +86,7 @@ def _environment() -> Mapping[str, str]:
     return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
-def start(binary: str, config: Path, folder: Path, *, timeout: float = 30.0) -> Master:
+def start(binary: str, config: Path, folder: Path, *, timeout: float = _START_TAKES) -> Master:
     """Start a master and its worker from the file, and wait until both answer.
 
     When they do not, nothing is left running, and the error ends with the last lines of the log.
@@ -100,13 +101,15 @@ def start(binary: str, config: Path, folder: Path, *, timeout: float = 30.0) -> 
     log_start = state.log.stat().st_size if state.log.exists() else 0
     master = _spawn(_found(binary), config.absolute(), state)
     try:
-        _await_answer(master, state, deadline=deadline)
+        # At once: who is started after us, when we are killed now, must find this process.
+        write_atomically(state.birth_file, f"{master.pid} {master.birth}\n")
         write_atomically(state.pid_file, f"{master.pid}\n")
+        _await_answer(master, state, deadline=deadline)
     except HaproxyError as error:
-        _kill(master)
+        _give_up(master, state)
         raise HaproxyError(f"{error}\n{_log_tail(state.log, log_start)}".rstrip()) from error
     except BaseException:
-        _kill(master)
+        _give_up(master, state)
         raise
     return master
 
@@ -179,9 +182,27 @@ def _log_tail(log: Path, start_at: int) -> str:
     return "\n".join(lines[-_LOG_LINES_SHOWN:])
 
 
-def adopt(folder: Path, *, timeout: float = 5.0) -> Master | None:
-    """Return the master whose socket in the folder answers, whoever started it; else None."""
+def adopt(folder: Path, *, timeout: float = 5.0, patience: float = _START_TAKES) -> Master | None:
+    """Return the master whose socket in the folder answers, whoever started it; else None.
+
+    One that was started here and does not answer yet is waited for, up to `patience` seconds; if
+    it never answers it is ended, since a second one would share its ports unnoticed.
+    """
     state = StateFolder(folder)
+    if (answering := _answering(state, timeout)) is not None:
+        return answering
+    started = _started_here(state)
+    if started is None:
+        return None
+    try:
+        _await_answer(started, state, deadline=time.monotonic() + patience)
+    except HaproxyError:
+        _give_up(started, state)
+        return None
+    return started
+
+
+def _answering(state: StateFolder, timeout: float) -> Master | None:
     if not state.master_socket.exists():
         return None
     try:
@@ -189,6 +210,16 @@ def adopt(folder: Path, *, timeout: float = 5.0) -> Master | None:
         return Master(pid=pid, birth=_birth(pid))
     except (MasterUnavailableError, ReplyError, ProcessLookupError):
         return None
+
+
+def _started_here(state: StateFolder) -> Master | None:
+    """The process that was started last, if it still is that very one."""
+    try:
+        pid, birth = (int(word) for word in state.birth_file.read_text().split())
+    except (OSError, ValueError):
+        return None
+    master = Master(pid=pid, birth=birth)
+    return master if is_running(master) else None
 
 
 def is_running(master: Master) -> bool:
@@ -237,11 +268,13 @@ def _await_end(master: Master, *, deadline: float) -> bool:
     return True
 
 
-def _kill(master: Master) -> None:
-    """End what `start` began."""
+def _give_up(master: Master, state: StateFolder) -> None:
+    """End what `start` began, and forget it."""
     if is_running(master):
         _signal(master.pid, signal.SIGKILL)
         _await_end(master, deadline=time.monotonic() + _KILL_TAKES)
+    state.pid_file.unlink(missing_ok=True)
+    state.birth_file.unlink(missing_ok=True)
 
 
 def _ended(pid: int) -> bool:
