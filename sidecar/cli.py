@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 it failed, 2 wrong arguments or a state folder that cannot be used.
 """
 
+import contextlib
 import functools
 import json
 import sys
@@ -13,9 +14,9 @@ import click
 from click.core import ParameterSource
 
 from sidecar import app, inspection, telemetry
-from sidecar.control import ask
+from sidecar.control import NotRunningError, ask
 from sidecar.errors import SidecarError
-from sidecar.settings import Option, Settings, flag, options, variable
+from sidecar.settings import Option, Settings, completed, flag, options, variable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -158,8 +159,15 @@ def render(settings: Settings, *, skeleton: bool, write: bool) -> None:
 
 @main.command(short_help="Show what would be sent to HAProxy now; send nothing.")
 @_with_settings(_reading)
-def plan(settings: Settings) -> None:
-    """Show what would be sent to HAProxy now, and why it would be reloaded; send nothing."""
+@click.pass_context
+def plan(context: click.Context, settings: Settings) -> None:
+    """Show what would be sent to HAProxy now, and why it would be reloaded; send nothing.
+
+    Settings that are not given are those of the sidecar that runs in the state folder, if one does.
+    """
+    with contextlib.suppress(NotRunningError):
+        running = ask(settings, "GET", "/state")["settings"]
+        settings = completed(settings, _chosen(context), running)
     found = inspection.planned(settings)
     for problem in found.problems:
         click.echo(f"problem: {problem}")
@@ -167,8 +175,6 @@ def plan(settings: Settings) -> None:
         click.echo(command)
     for reason in found.reasons:
         click.echo(f"reload: {reason}")
-    if any(reason.startswith("section") for reason in found.reasons):
-        click.echo("(compared with this command's own settings: give the flags that `run` has)")
     if not (found.commands or found.reasons):
         click.echo("nothing: HAProxy is as it should be")
 

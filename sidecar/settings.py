@@ -5,7 +5,7 @@ variables begin with `MLB_`, since `HAPROXY_<NAME>` is a template's name for mar
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -247,6 +247,26 @@ class Settings:
         for name in ("patience", "stop_grace", "spares", "spares_each"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{flag(name)} must not be negative")
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """All settings but the secret ones, as JSON values."""
+    return {
+        name: list(value) if isinstance(value := getattr(settings, name), tuple) else value
+        for name, _, option in options()
+        if not option.secret
+    }
+
+
+def completed(settings: Settings, given: Collection[str], others: Mapping[str, Any]) -> Settings:
+    """Settings in which what was not given is as in `others` (of the form that `shown` gives)."""
+    known = {name for name, _, option in options() if not option.secret}
+    taken: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in others.items()
+        if name in known and name not in given
+    }
+    return attrs.evolve(settings, **taken)
 
 
 def options() -> Iterator[tuple[str, Any, Option]]:

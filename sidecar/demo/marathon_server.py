@@ -1,5 +1,6 @@
 """`python -m sidecar.demo.marathon_server`: a local Marathon from the command line."""
 
+import os
 import re
 import signal
 import threading
@@ -23,6 +24,13 @@ def _port_range(_: click.Context, __: click.Parameter, value: str) -> range:
     return range(int(found[1]), int(found[2]) + 1)
 
 
+def _wait_for_parent(stop: threading.Event) -> None:
+    """Stop when nobody holds the other end of standard input any more, however it ended."""
+    while os.read(0, 1024):
+        pass
+    stop.set()
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen there.")
 @click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
@@ -32,6 +40,7 @@ def _port_range(_: click.Context, __: click.Parameter, value: str) -> range:
 @click.option("--heartbeat", default=10.0, show_default=True, help="Seconds between heartbeats.")
 @click.option("--grace", default=3.0, show_default=True, help="Seconds from SIGTERM to SIGKILL.")
 @click.option("--examples", is_flag=True, help="Deploy the example apps.")
+@click.option("--with-parent", is_flag=True, help="End when standard input ends.")
 @click.option("--task-output", type=click.Path(path_type=Path), help="A file for what tasks print.")
 def main(
     *,
@@ -43,6 +52,7 @@ def main(
     heartbeat: float,
     grace: float,
     examples: bool,
+    with_parent: bool,
     task_output: Path | None,
 ) -> None:
     """Be a Marathon whose tasks are processes on this machine, until SIGTERM or Ctrl-C."""
@@ -59,6 +69,8 @@ def main(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if with_parent:
+        threading.Thread(target=_wait_for_parent, args=(stop,), daemon=True).start()
     with LocalMarathon(settings) as marathon:
         click.echo(marathon.url)
         for app in example_apps() if examples else ():

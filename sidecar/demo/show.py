@@ -20,6 +20,7 @@ import click
 
 from sidecar import app
 from sidecar.errors import SidecarError, UsageError
+from sidecar.haproxy.files import write_atomically
 from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.ports import busy_ports
 from sidecar.haproxy.process import adopt
@@ -82,7 +83,7 @@ def _with_free_ports(settings: Settings, chosen: frozenset[str]) -> Settings:
             click.echo(f"port {usual} {why}: using {port}")
         ports[name] = port
         taken.add(port)
-    remembered.write_text(json.dumps(ports))
+    write_atomically(remembered, json.dumps(ports) + "\n")
     return attrs.evolve(settings, **ports)
 
 
@@ -100,7 +101,7 @@ def _local_marathon() -> Iterator[str]:
     if port != _MARATHON_PORT:
         click.echo(f"port {_MARATHON_PORT} is taken: the local Marathon uses {port}")
     command = [sys.executable, "-m", "sidecar.demo.marathon_server"]
-    command += ["--port", str(port), "--examples"]
+    command += ["--port", str(port), "--examples", "--with-parent"]
     # A session of its own: Ctrl-C in the terminal is for the sidecar, which ends it then.
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True

@@ -16,6 +16,9 @@ from sidecar.marathon.schema import App, PortMapping, Task
 _PORTS = range(1, 65536)
 
 
+_LONGEST_HOST = 253  # characters of a DNS name
+
+
 @attrs.frozen
 class ServicePort:
     """One port that an app declares.
@@ -85,6 +88,8 @@ def endpoint(task: Task, port: ServicePort, resolved: Mapping[str, str]) -> Endp
 
     `resolved` holds the IP address of each host name; a host that it lacks has none (yet).
     """
+    if len(task.host) > _LONGEST_HOST:
+        return None
     if port.host_slot is not None:
         if port.host_slot >= len(task.ports) or task.ports[port.host_slot] not in _PORTS:
             return None

@@ -122,7 +122,13 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
     for port in service_ports(form):
         labels, _ = read_port_labels(form.labels, port.index)
         if not port.udp_only and _taken(form, labels, rules):
-            unread = unread_labels(form.labels, port.index)
+            # A port that is to be closed is not left open by the last good form.
+            unread = sorted(
+                {
+                    *unread_labels(form.labels, port.index),
+                    *unread_labels(app.labels, port.index),
+                }
+            )
             problems += [_unread(app.id, f"HAPROXY_{port.index}_{name}") for name in unread]
             part, more = _derive_port(state, form, port, rules=rules, resolved=resolved)
             problems += more

@@ -24,6 +24,7 @@ from sidecar.plan.steps import (
 )
 
 _WORD = re.compile(r"[!$-&(-:=?-\[\]-~@<>*]+")  # printable, without space " # ' ; \
+_LONGEST_WORD = 2000  # so that no command outgrows HAProxy's buffer, which ends the conversation
 _LARGEST_PAYLOAD = 8000  # bytes; 2.6 drops one that exceeds its buffer without a word
 
 
@@ -135,6 +136,6 @@ def _command(*words: str) -> str:
 
 
 def _word(text: str) -> str:
-    if not _WORD.fullmatch(text) or "<<" in text:
+    if not _WORD.fullmatch(text) or "<<" in text or len(text) > _LONGEST_WORD:
         raise ValueError(f"{text!r} is not one word of a command")
     return text

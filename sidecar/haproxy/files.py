@@ -82,6 +82,11 @@ class ConfigurationFile:
         """The newest text that HAProxy ran."""
         return self._beside("good")
 
+    def holds(self, text: str) -> bool:
+        """Whether this very text is in place."""
+        with _explained("read", self.path):
+            return _content(self.path) == text.encode("utf-8", "surrogateescape")
+
     def propose(self, text: str) -> Path:
         """Write the candidate and return its path."""
         write_atomically(self.candidate, text)

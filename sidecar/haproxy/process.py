@@ -230,6 +230,14 @@ def is_running(master: Master) -> bool:
         return False
 
 
+def children(master: Master) -> str:
+    """The pids of a master's workers as the kernel lists them; empty where they cannot be had."""
+    try:
+        return Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text()
+    except OSError:
+        return ""
+
+
 def stop_softly(master: Master, *, grace: float, patience: float = 5.0) -> signal.Signals | None:
     """Stop a master and its workers and return the signal that ended it, None if none was needed.
 

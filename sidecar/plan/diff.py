@@ -32,11 +32,13 @@ def plan(
     *,
     expired: Collection[tuple[str, ServerName]] = (),
     protected: Collection[AppId] = (),
+    stubborn: Collection[str] = (),
 ) -> Plan:
     """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
 
     `expired` names servers (by HAProxy backend) that have waited long enough for their streams.
     `protected` apps lose nothing that HAProxy has for them, as long as what they want is not known.
+    `stubborn` maps (files) are those of which some entry could not be changed by itself.
     """
     missing = [file for file in ALL_MAPS if file not in observed.maps]
     if missing:
@@ -47,13 +49,16 @@ def plan(
         _claim(phases, desired, observed, name, place)
         servers.bring_in(phases, place, desired.backends[name].servers, observed)
     kept = {place for place, row in observed.rows().items() if row.app_id in protected}
+    # Whose these are nobody can tell any more; what they serve is served until the reload.
+    kept |= observed.unclaimed()
     # What cannot serve in its new mode yet serves on as it did, until the reload that is due.
     fitting = {
         name: place
         for name, place in allocation.location.items()
         if place not in allocation.misfits
     }
-    maps.route(phases, desired.maps, fitting, observed, kept | allocation.misfits)
+    staying = kept | allocation.misfits
+    maps.route(phases, desired.maps, fitting, observed, kept=staying, stubborn=stubborn)
     _empty(phases, desired, observed, allocation, kept)
     phases = attrs.evolve(phases, deletions=[_cut(step, expired) for step in phases.deletions])
     return Plan(phases.in_order(), _reasons(desired, observed, expected, allocation))
@@ -127,4 +132,6 @@ def _reasons(
     )
     unbound = desired.service_ports - ports.read_ranges(observed.facts.get(facts.PORTS, ""))
     outside = tuple(Reason("port", f"service port {port} is not bound") for port in sorted(unbound))
-    return (*sections, *archetypes, *outside, *allocation.reasons)
+    lost = observed.unclaimed()
+    ledger = (Reason("backend", f"{len(lost)} have servers and no row in the ledger"),)
+    return (*sections, *archetypes, *outside, *(ledger if lost else ()), *allocation.reasons)

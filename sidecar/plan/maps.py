@@ -28,11 +28,14 @@ def route(
     desired: Mapping[MapName, Mapping[str, Value]],
     location: Mapping[BackendName, str],
     observed: Observed,
-    kept: Collection[str],
+    *,
+    kept: Collection[str] = (),
+    stubborn: Collection[str] = (),
 ) -> None:
     """Make every routing map hold exactly the desired entries whose backend has a place.
 
-    Entries that lead to a `kept` backend stay, unless another app wants their key.
+    Entries that lead to a `kept` backend stay, unless another app wants their key. A `stubborn`
+    map, of which some entry could not be changed by itself, is replaced whole.
     """
     for name in _ORDER:
         current = observed.maps[name.value]
@@ -40,6 +43,9 @@ def route(
             **_leading_to(kept, name, observed),
             **_leading_to_places(name, desired, location),
         }
+        if name.value in stubborn and wanted != current:
+            phases.removed_entries.insert(0, ReplaceMap(name.value, wanted))
+            continue
         phases.entries += _changes(name.value, wanted, current)
         # Undone in the opposite order: a port's backend goes before its mode.
         phases.removed_entries[:0] = _removals(name.value, wanted, current)

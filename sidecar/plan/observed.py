@@ -92,6 +92,13 @@ class Observed:
         text = self.maps.get(BACKEND_LEDGER, {}).get(backend)
         return LedgerRow.decode(text) if text is not None else None
 
+    def unclaimed(self) -> frozenset[str]:
+        """The backends that have servers, and of which the ledger says nothing."""
+        rows = self.rows()
+        return frozenset(
+            name for name, servers in self.backends.items() if servers and name not in rows
+        )
+
     def owned_servers(self) -> frozenset[tuple[BackendName, ServerName]]:
         """Which servers get traffic, by the true names of their backends."""
         return frozenset(

@@ -27,9 +27,10 @@ class BoundPorts:
         self._whole_blocks = whole_blocks
 
     def choose(self, wanted: Iterable[int]) -> None:
-        """Choose for an HAProxy that is yet to start: the range and what is wanted."""
-        ports = (read_ranges(self.layout.service_ports) | set(wanted)) - self.layout.reserved
-        self._take(ports)
+        """Choose for an HAProxy that is yet to start: the range, what is wanted, what was bound."""
+        ports = read_ranges(self.layout.service_ports) | self.layout.bound | set(wanted)
+        self.layout = attrs.evolve(self.layout, bound=frozenset())
+        self._take((ports | self.busy.keys()) - self.layout.reserved)
 
     def adopt(self, observed: Observed) -> None:
         """Take what a running HAProxy has bound."""
@@ -46,6 +47,11 @@ class BoundPorts:
         blocks = {number for port in missing for number in block_around(port)}
         more = blocks if self._whole_blocks else missing
         self._take(more - self.layout.bound - self.layout.reserved)
+
+    def leave_out(self, busy: Mapping[int, str]) -> None:
+        """Do without ports that have turned out to be busy."""
+        self.busy.update(busy)
+        self.layout = attrs.evolve(self.layout, bound=self.layout.bound - frozenset(busy))
 
     def look_again(self) -> bool:
         """Probe busy ports once more; whether one of them is free now."""

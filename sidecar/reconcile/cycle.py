@@ -17,7 +17,7 @@ from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed, State
-from sidecar.plan.steps import DeleteServer, Plan
+from sidecar.plan.steps import AddEntry, DeleteEntry, DeleteServer, Plan, SetEntry
 from sidecar.reconcile.apply import Applier, Result
 from sidecar.reconcile.observe import Observer
 
@@ -81,6 +81,7 @@ class Cycle:
         self._observer = Observer(state_dir)
         self._leaving: dict[tuple[str, ServerName], float] = {}
         self._grace: dict[BackendName, float] = {}
+        self._stubborn: frozenset[str] = frozenset()
 
     @property
     def info(self) -> Mapping[str, str]:
@@ -117,9 +118,16 @@ class Cycle:
                 expected,
                 expired=self._expired(observed),
                 protected=protected,
+                stubborn=self._stubborn,
             )
             results = Applier(self._state_dir, self._capabilities()).apply(todo.steps, api)
         self._note_leaving(desired, observed, results)
+        self._stubborn = frozenset(
+            result.step.file
+            for result in results
+            if result.outcome == "refused"
+            and isinstance(result.step, AddEntry | SetEntry | DeleteEntry)
+        )
         return CycleReport(observed, todo, results, self._clock() - started)
 
     def _connection(self) -> RuntimeApi:

@@ -25,11 +25,15 @@ from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle, CycleReport
 from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.gate import ReloadGate
-from sidecar.reconcile.narration import narrate_cycle, narrate_problems
+from sidecar.reconcile.narration import narrate_cycle, narrate_problems, narrate_refusals
 from sidecar.reconcile.scribe import Page, Scribe
 from sidecar.reconcile.status import Reloads, Status
 
 log = structlog.get_logger("haproxy")
+
+_LOOK_AGAIN = 0.5
+_MOST_PATIENT = 6  # doublings: half a minute
+_LONGEST_PAUSE = 5.0
 
 
 class Wants(Protocol):
@@ -68,6 +72,10 @@ class Driver:
         self._planned: tuple[Reason, ...] = ()
         self._asked: tuple[Reason, ...] = ()
         self._trouble = ""
+        self._start_again = 0.0
+        self._failed_starts = 0
+        self._workers = ""
+        self._stuck = 0
         self._refused: tuple[str, ...] = ()
         self._cycles = 0
         self._repairs = 0
@@ -93,13 +101,25 @@ class Driver:
         """Write what is wanted and start our own HAProxy from it; None: from the last file.
 
         Raises:
-            SidecarError: it cannot be started.
+            SidecarError: it cannot be started from what is wanted. From the last file it is not
+                worth an end: what is wanted will be known later.
         """
         if wants is not None or not self._engine.has_file():
             self._choose_ports(wants)
             self._engine.write(self._rendered())
-        else:
-            log.warning("Marathon is away: HAProxy starts from its last file")
+            self._start()
+            return
+        log.warning("Marathon is away: HAProxy starts from its last file")
+        try:
+            self._start()
+        except HaproxyError as error:
+            log.error("the last file is of no use", reason=_one_line(error))
+            with contextlib.suppress(HaproxyError):
+                if self._engine.restore_good():
+                    log.warning("trying the last one that HAProxy ran")
+                    self._start()
+
+    def _start(self) -> None:
         if self._engine.placement.own:
             log.info("started", pid=self._engine.start())
             self.look()
@@ -107,6 +127,7 @@ class Driver:
     def look(self) -> Observed:
         """Learn from a running HAProxy what it binds and whose ports are whose."""
         self.observed = self._cycle.observe()
+        self._workers = self._engine.workers_now()
         self.incumbents = self.observed.incumbents()
         self._ports.adopt(self.observed)
         self._say_busy()
@@ -117,9 +138,19 @@ class Driver:
         return self.observed
 
     def _choose_ports(self, wants: Wants | None) -> None:
-        """Settle which service ports an HAProxy that is yet to start binds."""
+        """Settle which service ports an HAProxy that is yet to start binds.
+
+        Raises:
+            HaproxyError: a frontend's port is taken; HAProxy would share it without a word.
+        """
+        if self._engine.placement.own:
+            taken = self._engine.busy(sorted(self._ports.layout.reserved))
+            if taken:
+                port, why = min(taken.items())
+                raise HaproxyError(f"port {port} {why}; free it, or give that frontend another one")
         if wants is not None:
-            self._ports.choose(wants.desired(self.port_rules(), {}).service_ports)
+            desired = wants.desired(self.port_rules(), self.incumbents)
+            self._ports.choose(desired.service_ports)
             self._want_now(wants)
         else:
             self._ports.choose(())
@@ -139,8 +170,8 @@ class Driver:
         """Look whether ports that were left out are free now."""
         self._ports.look_again()
 
-    def bring_up_to_date(self, wants: Wants, *, since: float | None, audit: bool) -> bool:
-        """One cycle; whether another is needed soon."""
+    def bring_up_to_date(self, wants: Wants, *, since: float | None, audit: bool) -> float | None:
+        """One cycle; after how many seconds another is needed, None if none is."""
         try:
             if self.observed is None:
                 self.look()
@@ -149,12 +180,17 @@ class Driver:
             expected = self._renderer.expected(self.desired, self._ports.layout)
             report = self._cycle.run(self.desired, expected, wants.protected())
         except HaproxyError as error:
-            self._lost(error)
-            return True
+            self._lost(error, wants)
+            return _LOOK_AGAIN
         narrate_problems(before.problems, self.desired.problems)
         self._take_note(report, since=since, audit=audit, changed=before != self.desired)
+        if not report.results:
+            return None
         # What was sent is looked at once more: the plan should be empty, and status up to date.
-        return bool(report.results)
+        # What is only refused, again and again, is asked less and less often.
+        stuck = not any(result.outcome in {"done", "waiting"} for result in report.results)
+        self._stuck = min(self._stuck + 1, _MOST_PATIENT) if stuck else 0
+        return float(_LOOK_AGAIN * 2**self._stuck)
 
     def _want_now(self, wants: Wants) -> None:
         """Settle what is desired, with the service ports that can be had for it."""
@@ -176,34 +212,64 @@ class Driver:
     ) -> None:
         now = self._clock()
         self.observed = report.observed
+        self._workers = self._engine.workers_now()
         # A server that waits for its streams is asked about twice a second: told once is enough.
-        if any(result.outcome == "done" for result in report.results) or report.refused:
+        if any(result.outcome == "done" for result in report.results):
             narrate_cycle(report, since=since, now=now, reloads=self._gate.count)
         if changed or report.results:
-            self._scribe.note(Page(self.desired, self._ports.layout, self._version))
+            self._note_page()
+        if self._trouble:
+            log.info("HAProxy answers again", worker=report.observed.worker)
         self._trouble = ""
+        self._failed_starts = 0
         self._cycles += 1
         self._repairs += len(report.results) if audit and not report.waiting else 0
-        self._refused = tuple(f"{result.step}: {result.text}" for result in report.refused)
+        self._refused = narrate_refusals(report, self._refused)
         self._planned = report.plan.reasons
         self._gate.want((*self._planned, *self._asked), now)
 
-    def is_gone(self) -> bool:
-        """Whether HAProxy has ended since it last answered; once that is known, it is no news."""
-        return not self._trouble and not self._engine.answers()
+    def _note_page(self) -> None:
+        self._scribe.note(Page(self.desired, self._ports.layout, self._version))
 
-    def _lost(self, error: HaproxyError) -> None:
+    def pulse(self) -> bool:
+        """Look, cheaply, whether HAProxy is still the one we know; whether to follow at once."""
+        if self._trouble or self.observed is None:
+            return False
+        before, self._workers = self._workers, self._engine.workers_now()
+        return before != self._workers or not self._engine.answers()
+
+    def start_again(self) -> None:
+        """Start our own HAProxy from its last file, if it has ended while Marathon is away."""
+        if self._engine.is_running() or self._clock() < self._start_again:
+            return
+        self.start(None)
+        if not self._engine.is_running():
+            self._pause_starts()
+
+    def _lost(self, error: HaproxyError, wants: Wants) -> None:
         """HAProxy does not answer, or not as we know it: say it once, start our own again."""
-        if str(error) != self._trouble:
-            log.error("HAProxy does not answer", reason=str(error))
-        self._trouble = str(error)
-        if self._engine.is_running():
+        own = self._engine.placement.own
+        if not self._trouble and self.observed is None and not own:
+            log.info("waiting for HAProxy", reason=_one_line(error))
+        elif not self._trouble:
+            log.error("HAProxy does not answer", reason=_one_line(error))
+        self._trouble = self._trouble or _one_line(error)
+        if self._engine.is_running() or self._clock() < self._start_again:
             return
         try:
+            # Nobody held its ports meanwhile; one that another program took must not keep it down.
+            self._choose_ports(wants)
             self._engine.write(self._rendered(), running_version=self._version)
             log.warning("started HAProxy again", pid=self._engine.start())
         except SidecarError as failure:
-            log.error("HAProxy cannot be started", reason=str(failure))
+            self._pause_starts()
+            self._trouble = _one_line(failure)
+            log.error("HAProxy cannot be started", reason=self._trouble)
+
+    def _pause_starts(self) -> None:
+        pause = min(_LOOK_AGAIN * 2**self._failed_starts, _LONGEST_PAUSE)
+        self._failed_starts = min(self._failed_starts + 1, _MOST_PATIENT)
+        self._start_again = self._clock() + pause
 
     @property
     def _version(self) -> str:
@@ -233,33 +299,54 @@ class Driver:
         """When a reload should happen; None if none is wanted."""
         return self._gate.due()
 
-    def reload_if_due(self) -> bool:
-        """Reload if it is time; whether HAProxy was reloaded."""
+    def reload_if_due(self, wants: Wants) -> bool:
+        """Reload if it is time; whether there is cause to look at HAProxy again at once."""
         due = self._gate.due()
         if due is None or self._clock() < due:
             return False
+        if self._leave_out_busy_ports(wants):
+            return True
+        taken = self._taken_frontend_ports()
         rendered = self._rendered()
         if not self._gate.may_try(rendered.text, self._clock()):
             return False
+        if taken:
+            self._fail_reload(rendered, f"{taken}; HAProxy keeps what it has")
+            return False
         try:
-            self._try_new_ports()
             worker = self._engine.reload(rendered, running_version=self._version)
         except (HaproxyError, StateFolderError) as error:
-            self._gate.failed(rendered.text, str(error), self._clock())
-            log.error("reload failed", reason=str(error), wanted=_texts(self._gate.wanted))
+            self._fail_reload(rendered, _one_line(error))
             return False
         reasons = self._gate.succeeded(self._clock())
         self._asked = ()
-        self._scribe.drop()
+        # An older page may be on its way to the disk this moment; this one comes after it.
+        self._note_page()
         log.info("reloaded", why=_texts(reasons), reloads=self._gate.count, worker=worker)
         return True
 
-    def _try_new_ports(self) -> None:
-        """Bind each port that is new, for a moment: HAProxy would only find out while reloading."""
-        busy = self._engine.busy(self._ports.new_ports(self.observed))
+    def _fail_reload(self, rendered: Rendered, why: str) -> None:
+        self._gate.failed(rendered.text, why, self._clock())
+        log.error("reload failed", reason=why, wanted=_texts(self._gate.wanted))
+
+    def _leave_out_busy_ports(self, wants: Wants) -> bool:
+        """Bind each new service port for a moment; whether one had to be left out.
+
+        HAProxy would only find out while reloading, and then load nothing at all.
+        """
+        new = self._ports.new_ports(self.observed) - self._ports.layout.reserved
+        busy = self._engine.busy(sorted(new))
         if busy:
-            port, why = min(busy.items())
-            raise HaproxyError(f"port {port} {why}; HAProxy keeps what it has")
+            self._ports.leave_out(busy)
+            self._say_busy()
+            self._want_now(wants)
+        return bool(busy)
+
+    def _taken_frontend_ports(self) -> str:
+        """What is wrong with a frontend's port that HAProxy does not hold yet."""
+        new = self._ports.new_ports(self.observed) & self._ports.layout.reserved
+        busy = self._engine.busy(sorted(new))
+        return "; ".join(f"port {port} {why}" for port, why in sorted(busy.items()))
 
     # --- what others see ---
 
@@ -288,6 +375,11 @@ class Driver:
             problems=self.desired.problems,
             busy_ports=dict(self._ports.busy),
         )
+
+
+def _one_line(error: Exception) -> str:
+    """An error that may hold lines of HAProxy's log, as one line."""
+    return " | ".join(line.strip() for line in str(error).splitlines() if line.strip())
 
 
 def _texts(reasons: Sequence[object]) -> str:

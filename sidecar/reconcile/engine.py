@@ -81,6 +81,10 @@ class Engine:
                 return False
         return True
 
+    def workers_now(self) -> str:
+        """Changes when another worker takes over, whoever had it reload; not known beside us."""
+        return process.children(self._master) if self._master is not None else ""
+
     def start(self) -> int:
         """Start our own HAProxy from the file that is in place; return the master's pid.
 
@@ -94,6 +98,11 @@ class Engine:
         self._master = process.start(self.placement.binary, folder.configuration, folder.path)
         self._config.keep_as_good()
         return self._master.pid
+
+    def restore_good(self) -> bool:
+        """Put the last file that HAProxy ran back in place; whether there is one."""
+        with self._files:
+            return self._config.restore_good()
 
     def stop(self, *, grace: float) -> None:
         """Stop our own HAProxy, letting streams in progress end within `grace` seconds."""
@@ -124,7 +133,7 @@ class Engine:
         maps = {folder / name: text for name, text in rendered.maps.items()}
         with self._files:
             written = write_all(maps, config=folder / CONFIG_FILE)
-            if self._config.path.exists() and self._config.path.read_text() == rendered.text:
+            if self._config.holds(rendered.text):
                 return bool(written)
             candidate = self._config.propose(rendered.text)
             if not self.unchecked(running_version):

@@ -39,11 +39,15 @@ def doubt(serving: Servers, answer: Servers) -> str:
 
 @attrs.frozen
 class Hold:
-    """A full fetch that is held: why, what it would leave, and how many in a row said so."""
+    """A full fetch that is held: why, what it would leave, and how many in a row said so.
+
+    `counted_at` is when the last of them counted, in monotonic seconds.
+    """
 
     reason: str
     answer: Servers
     answers: int = 1
+    counted_at: float = 0.0
 
     @property
     def believed(self) -> bool:
@@ -51,11 +55,20 @@ class Hold:
         return self.answers >= ANSWERS_BELIEVED
 
 
-def held(before: Hold | None, serving: Servers, answer: Servers) -> Hold | None:
-    """The hold after one more answer; None when it may be used."""
+def held(
+    before: Hold | None, serving: Servers, answer: Servers, *, now: float, spacing: float
+) -> Hold | None:
+    """The hold after one more answer; None when it may be used.
+
+    Answers that come closer together than `spacing` seconds count as one: a stream that flaps,
+    as it does in an election, has everything fetched several times a second.
+    """
     reason = doubt(serving, answer)
     if not reason:
         return None
-    agreed = before is not None and before.answer == answer
-    hold = Hold(reason, answer, before.answers + 1 if agreed and before else 1)
+    if before is None or before.answer != answer:
+        return Hold(reason, answer, counted_at=now)
+    if now - before.counted_at < spacing * 0.9:
+        return before
+    hold = Hold(reason, answer, before.answers + 1, counted_at=now)
     return None if hold.believed else hold

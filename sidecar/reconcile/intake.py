@@ -30,6 +30,8 @@ log = structlog.get_logger("marathon")
 
 _LONGEST_WAIT = 2.0
 """Seconds for which an app's last server stays on account of a fetch."""
+_LONGEST_WAIT_FOR_A_VERSION = 10.0
+"""Seconds for which nothing of an app is taken out on account of an older definition."""
 
 
 @attrs.frozen
@@ -56,7 +58,7 @@ class Intake:
         self._resolve = resolve
         self._clock = clock
         self._asked_at: dict[AppId, float] = {}
-        self._awaited: set[WantVersion] = set()
+        self._awaited: dict[WantVersion, float] = {}
         self._looked_up: set[str] = set()
 
     def protected(self) -> frozenset[AppId]:
@@ -80,6 +82,8 @@ class Intake:
         """Give up on fetches that take too long to wait for."""
         earliest = self._clock() - _LONGEST_WAIT
         self._asked_at = {key: at for key, at in self._asked_at.items() if at >= earliest}
+        earliest = self._clock() - _LONGEST_WAIT_FOR_A_VERSION
+        self._awaited = {want: at for want, at in self._awaited.items() if at >= earliest}
 
     def event(self, event: Received) -> Gain:
         """Use what an event proves; have the app fetched that it hints at."""
@@ -119,7 +123,7 @@ class Intake:
         """Take an older definition of an app."""
         app_id = got.want.app_id
         if isinstance(got.want, WantVersion):
-            self._awaited.discard(got.want)
+            self._awaited.pop(got.want, None)
             if got.definition is not None:
                 self.derivation.snapshot.learn(app_id, got.definition)
         elif got.definition is not None:
@@ -193,7 +197,7 @@ class Intake:
         for app_id in sorted(affected):
             for version in sorted(self.derivation.snapshot.unknown_versions(app_id)):
                 want = WantVersion(app_id, version)
-                self._awaited.add(want)
+                self._awaited.setdefault(want, self._clock())
                 self._ask(want)
         for app_id in sorted(self.derivation.without_form() & affected):
             self._ask(WantGoodForm(app_id))

@@ -137,7 +137,7 @@ class Writer:
         self._do_what_is_due()
         if self._dirty and self._synced:
             self._follow(audit=False)
-        if self._synced and self._driver.reload_if_due():
+        if self._synced and self._driver.reload_if_due(self):
             self._follow(audit=False)
         self._publish()
 
@@ -159,8 +159,10 @@ class Writer:
         again = self._driver.bring_up_to_date(self, since=self._since, audit=audit)
         self._since = None
         self._set("audit", self._timing.audit)
-        if again or self._intake.waits:
-            self._set("retry", self._timing.retry)
+        if self._intake.waits:
+            again = min(again or self._timing.retry, self._timing.retry)
+        if again is not None:
+            self._set("retry", again)
         if self._timing.quiet is not None and not audit:
             self._set("quiet", self._timing.quiet)
 
@@ -196,7 +198,9 @@ class Writer:
                 case "quiet":
                     self._driver.ask_for_true_names()
                 case "pulse":
-                    self._dirty = self._dirty or self._driver.is_gone()
+                    self._dirty = self._driver.pulse() or self._dirty
+                    if not self._synced:
+                        self._driver.start_again()
                     self._set("pulse", self._timing.pulse)
                 case _ if self._synced and not self._dirty:
                     self._intake.forget_late()
@@ -225,7 +229,7 @@ class Writer:
                 return self._intake.address(message)
             case Connected(url):
                 log.info("connected", stream=url)
-                self._fresh(stream=url, stream_since=self._wall_clock())
+                self._fresh(stream=url, stream_since=self._wall_clock(), trouble="")
                 self._intake.ask_all("the event stream connected")
                 self._plan_resync()
             case Disconnected(reason):
@@ -246,8 +250,9 @@ class Writer:
     def _take_all(self, got: GotAll) -> Gain:
         candidate = self._candidate(got)
         rules, incumbents = self._driver.port_rules(), self._driver.incumbents
-        answer = servers_of(candidate.desired(rules, incumbents))
-        hold = held(self._hold, self._serving(), answer)
+        serving = self._serving()
+        answer = servers_of(candidate.desired(rules, incumbents)) | self._kept(candidate, serving)
+        hold = held(self._hold, serving, answer, now=self._clock(), spacing=self._timing.refetch)
         if hold is None:
             return self._use_all(candidate, got)
         log.warning("fetch held", reason=hold.reason, answers=hold.answers)
@@ -270,6 +275,14 @@ class Writer:
             return servers_of(self.desired(self._driver.port_rules(), self._driver.incumbents))
         observed = self._driver.observed
         return observed.owned_servers() if observed else frozenset()
+
+    def _kept(self, candidate: Derivation, serving: Servers) -> Servers:
+        """What stays of apps whose usable form is still to be found."""
+        observed = self._driver.observed
+        rows = observed.rows().values() if observed else ()
+        without_form = candidate.without_form()
+        owners = {row.owner for row in rows if row.app_id in without_form}
+        return frozenset(server for server in serving if server[0] in owners)
 
     def _use_all(self, candidate: Derivation, got: GotAll) -> Gain:
         self._hold = self._held = None

@@ -1,5 +1,7 @@
 """Says in the log what a cycle did: the plan, its commands, and how long it all took."""
 
+from collections.abc import Collection
+
 import structlog
 
 from sidecar.desired.model import Problem
@@ -24,16 +26,23 @@ _COMMANDS_SHOWN = 12
 log = structlog.get_logger("haproxy")
 
 
+def narrate_refusals(report: CycleReport, told: Collection[str]) -> tuple[str, ...]:
+    """Tell what HAProxy refused, unless that was `told` already; return all of it, as text."""
+    refusals = tuple(f"{result.step}: {result.text}" for result in report.refused)
+    for refusal in refusals:
+        if refusal not in told:
+            log.error("refused", step=refusal)
+    return refusals
+
+
 def narrate_cycle(report: CycleReport, *, since: float | None, now: float, reloads: int) -> None:
-    """Tell a cycle that sent something; `since` is when its cause came in, as `now` monotonic."""
+    """Tell a cycle that changed something; `since` is when its cause came in (monotonic)."""
     log.info("plan", what=summary(report.plan))
     commands = report.commands
     for command in commands[:_COMMANDS_SHOWN]:
         log.info("send", command=command.partition("\n")[0])
     if len(commands) > _COMMANDS_SHOWN:
         log.info("send", command=f"… and {len(commands) - _COMMANDS_SHOWN} more")
-    for result in report.refused:
-        log.error("refused", step=str(result.step), reply=result.text)
     log.info(
         "applied",
         commands=len(commands),

@@ -61,11 +61,6 @@ class Scribe:
             self._due = min(now + self._quiet, self._deadline)
             self._changed.notify()
 
-    def drop(self) -> None:
-        """Forget what waits: it was written on another way."""
-        with self._changed:
-            self._page = None
-
     def run(self) -> None:
         """Write until interrupted, and once more at the end if anything waits."""
         while True:

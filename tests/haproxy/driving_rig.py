@@ -87,14 +87,14 @@ class Wheel:
 
     def follow(self, *, audit: bool = False) -> bool:
         """One cycle; whether another is needed soon."""
-        return self.driver.bring_up_to_date(self.wants, since=None, audit=audit)
+        return self.driver.bring_up_to_date(self.wants, since=None, audit=audit) is not None
 
     def reload_when_due(self) -> bool:
         """Let the time pass that a reload waits for; whether there was one."""
         due = self.driver.reload_due()
         assert due is not None, "no reload is wanted"
         self.clock.now = max(self.clock.now, due)
-        return self.driver.reload_if_due()
+        return self.driver.reload_if_due(self.wants)
 
     def observe(self) -> Observed:
         """What HAProxy says."""

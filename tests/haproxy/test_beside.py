@@ -87,7 +87,7 @@ def test_the_first_file_is_written_and_no_haproxy_started(
     with capture_logs() as lines:
         assert wheel.follow()
         assert wheel.follow()
-    assert [line["event"] for line in lines] == ["HAProxy does not answer"]
+    assert [line["event"] for line in lines] == ["waiting for HAProxy"]
     assert "admin.sock" in wheel.driver.tell(Status(0.0)).haproxy_trouble
 
 

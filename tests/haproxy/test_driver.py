@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sidecar import inspection
+from sidecar.errors import HaproxyError
 from sidecar.plan.observed import State
 from sidecar.reconcile.description import describe
 from sidecar.reconcile.status import Status
@@ -187,12 +189,12 @@ def test_a_killed_haproxy_is_started_again_with_what_is_wanted_now(
 
 def test_that_haproxy_is_gone_is_news_once(wheel: Wheel) -> None:
     """A look between two cycles finds it; the cycle that follows does the rest."""
-    assert not wheel.driver.is_gone()
+    assert not wheel.driver.pulse()
     os.killpg(wheel.engine.master.processes().master_pid, signal.SIGKILL)
 
-    eventually(wheel.driver.is_gone)
+    eventually(wheel.driver.pulse)
     wheel.follow()
-    assert not wheel.driver.is_gone()
+    assert not wheel.driver.pulse()
     eventually(lambda: not wheel.follow())
 
 
@@ -225,3 +227,40 @@ def test_a_protected_app_loses_nothing_until_it_is_protected_no_more(
     wheel.wants.kept = frozenset()
     wheel.follow()
     assert get(wheel.settings.http_port, Host="web.test").status == 503
+
+
+def test_a_reload_by_somebody_else_is_noticed_by_the_next_look(wheel: Wheel) -> None:
+    """The new worker has what the file held, which lags behind what was changed since."""
+    assert not wheel.driver.pulse()
+    wheel.engine.master.reload()
+
+    assert wheel.driver.pulse()
+    wheel.follow()
+    assert not wheel.driver.pulse()
+
+
+def test_a_haproxy_does_not_start_on_a_frontends_port_that_is_taken(
+    short_dir: Path, ports: dict[str, int], service_port: int
+) -> None:
+    """HAProxy would share it without a word, and the kernel split the connections."""
+    settings = settings_for(short_dir, [service_port])
+    wheel = a_wheel(settings, web(service_port, ports[TWO]))
+    taken = socket.create_server(("127.0.0.1", settings.http_port))
+
+    with taken, pytest.raises(HaproxyError, match=f"port {settings.http_port} is in use"):
+        wheel.driver.start(wheel.wants)
+
+
+def test_a_service_port_that_was_taken_meanwhile_does_not_keep_haproxy_down(
+    wheel: Wheel, service_port: int
+) -> None:
+    """It is left out, and is the problem of the app that wants it."""
+    os.killpg(wheel.engine.master.processes().master_pid, signal.SIGKILL)
+    eventually(lambda: not wheel.engine.is_running())
+
+    with socket.create_server(("127.0.0.1", service_port)):
+        wheel.follow()
+        eventually(lambda: not wheel.follow())
+
+    assert wheel.engine.is_running()
+    assert [problem.app_id for problem in wheel.driver.desired.problems] == ["/web"]

@@ -114,9 +114,9 @@ def test_two_reloads_keep_their_distance(wheel: Wheel, ports: dict[str, int], ou
 
     assert wheel.driver.reload_due() == reloaded_at + wheel.settings.reload_interval
     wheel.clock.now += wheel.settings.reload_interval - 0.1
-    assert not wheel.driver.reload_if_due()
+    assert not wheel.driver.reload_if_due(wheel.wants)
     wheel.clock.now += 0.2
-    assert wheel.driver.reload_if_due()
+    assert wheel.driver.reload_if_due(wheel.wants)
 
 
 def test_a_reload_that_is_asked_for_happens_once(wheel: Wheel) -> None:
@@ -146,22 +146,21 @@ def test_true_names_are_asked_for_only_where_apps_live_in_spares(
     assert wheel.reload_when_due()
 
 
-def test_a_new_port_that_another_program_took_is_refused_before_the_reload(
+def test_a_new_port_that_another_program_took_is_left_out_and_no_reload_fails_for_it(
     wheel: Wheel, ports: dict[str, int], outside: int
 ) -> None:
-    """It was free when it was chosen; HAProxy keeps what it has, and the file too."""
+    """It was free when it was chosen; now it is the problem of the app that wants it."""
     before = reloads(wheel)
     wheel.wants.apps.append(web(outside, ports[TWO], name="new"))
     wheel.follow()
-    text = wheel.engine.placement.folder.configuration.read_text()
     with socket.create_server(("127.0.0.1", outside)), capture_logs() as lines:
-        assert not wheel.reload_when_due()
+        assert wheel.reload_when_due()
+        wheel.follow()
 
     assert reloads(wheel) == before
-    assert wheel.engine.placement.folder.configuration.read_text() == text
-    reason = f"port {outside} is in use by another process; HAProxy keeps what it has"
-    assert wheel.driver.tell(Status(0.0)).reloads.refused == reason
-    assert [line["event"] for line in lines] == ["reload failed"]
+    assert wheel.driver.reload_due() is None
+    assert [problem.app_id for problem in wheel.driver.desired.problems] == ["/new"]
+    assert "service ports left out" in [line["event"] for line in lines]
 
 
 def test_after_a_refused_port_the_rest_may_be_reloaded(

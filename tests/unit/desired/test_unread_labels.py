@@ -1,6 +1,7 @@
+import attrs
 import pytest
 
-from sidecar.desired.derive import AppPart, AppState, Rules, derive_app
+from sidecar.desired.derive import AppPart, AppState, Rules, derive_app, form_problems
 from sidecar.marathon.schema import App, AppId, PortDefinition, Task, TaskId
 
 
@@ -50,3 +51,19 @@ def test_a_deployment_group_is_said_to_be_unread() -> None:
 
     assert [problem.field for problem in part.problems] == ["HAPROXY_DEPLOYMENT_GROUP"]
     assert len(part.ports) == 1
+
+
+def test_a_last_good_form_does_not_leave_a_port_open_that_is_to_be_closed() -> None:
+    """The label that closes counts, whatever else is wrong with the newest definition."""
+    good = App(
+        AppId("/web"),
+        labels={"HAPROXY_GROUP": "external"},
+        port_definitions=(PortDefinition(10000),),
+        tasks=(Task(TaskId("web.1"), "10.0.0.1", (31000,), state="TASK_RUNNING"),),
+    )
+    labels = {**good.labels, "HAPROXY_0_AUTH": "r:u:h", "HAPROXY_0_BALANCE": "bogus"}
+    newest = attrs.evolve(good, labels=labels)
+    part = derive_app(AppState(newest, good, form_problems(newest)), Rules(), {})
+
+    assert part.ports == ()
+    assert {problem.field for problem in part.problems} == {"HAPROXY_0_AUTH", "HAPROXY_0_BALANCE"}

@@ -160,11 +160,16 @@ def test_rows_and_notes_of_what_does_not_exist_are_taken_out() -> None:
     ]
 
 
-def test_a_backend_that_is_not_in_the_ledger_is_left_alone() -> None:
-    """It may be the operator's own."""
-    observed = an_observed({"own": [seen(ONE)]}, specs={"own/s1": "-"})
+def test_a_backend_that_is_not_in_the_ledger_serves_on_until_a_reload() -> None:
+    """Nobody can tell whose it is any more; what leads to it stays, and a reload sets it right."""
+    observed = an_observed(
+        {"own": [seen(ONE)]}, specs={"own/s1": "-"}, domain={"own.test": "own", "x.test": "gone"}
+    )
 
-    assert between(Desired(), observed) == ["del map server2spec.map own/s1"]
+    assert between(Desired(), observed) == [
+        "del map domain2backend.map x.test",
+        "reload: backend: 1 have servers and no row in the ledger",
+    ]
 
 
 # --- protected apps ---

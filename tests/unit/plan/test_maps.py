@@ -18,7 +18,7 @@ def steps_for(
     phases = Phases()
     desired: dict[MapName, dict[str, Value]] = {name: {} for name in MapName}
     desired[MapName.DOMAIN] = hosts
-    route(phases, desired, {WEB: place}, observed, set())
+    route(phases, desired, {WEB: place}, observed)
     return phases.entries, phases.removed_entries
 
 
@@ -84,7 +84,7 @@ def test_a_port_has_a_mode_only_together_with_a_backend() -> None:
     desired[MapName.PORT] = {"1": Target(WEB), "2": Target(BackendName("nowhere_2"))}
     desired[MapName.PORT_MODE] = {"1": Text("tcp"), "2": Text("tcp")}
 
-    route(phases, desired, {WEB: "web_1"}, an_observed(), set())
+    route(phases, desired, {WEB: "web_1"}, an_observed())
 
     assert phases.entries == [
         AddEntry(MapName.PORT_MODE.value, "1", "tcp"),

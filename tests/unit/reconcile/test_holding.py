@@ -59,28 +59,28 @@ def test_an_answer_that_loses_most_with_their_apps_is_doubted(
 
 def test_the_third_answer_that_agrees_is_believed() -> None:
     """Two that take all away are held; the third in a row that says the same is used."""
-    first = held(None, apps(4), apps())
-    second = held(first, apps(4), apps())
+    first = held(None, apps(4), apps(), now=10.0, spacing=5.0)
+    second = held(first, apps(4), apps(), now=20.0, spacing=5.0)
 
     assert first is not None
     assert second is not None
     assert (first.answers, second.answers) == (1, 2)
-    assert held(second, apps(4), apps()) is None
+    assert held(second, apps(4), apps(), now=30.0, spacing=5.0) is None
 
 
 def test_answers_that_differ_are_counted_anew() -> None:
     """Three endpoints that each say something else are not three that agree."""
-    first = held(None, apps(1, 9), apps(1))
-    second = held(first, apps(1, 9), apps(2))
+    first = held(None, apps(1, 9), apps(1), now=40.0, spacing=5.0)
+    second = held(first, apps(1, 9), apps(2), now=50.0, spacing=5.0)
 
     reason = "it would take away 9 of 10 servers, with all of their apps"
-    assert second == Hold(reason, apps(2), answers=1)
-    assert held(second, apps(1, 9), apps(2)) is not None
+    assert second == Hold(reason, apps(2), answers=1, counted_at=50.0)
+    assert held(second, apps(1, 9), apps(2), now=60.0, spacing=5.0) is not None
 
 
 def test_an_answer_without_doubt_ends_a_hold() -> None:
     """One whole answer is used at once, whatever was held before."""
-    assert held(Hold("why", apps(), 2), apps(4), apps(4)) is None
+    assert held(Hold("why", apps(), 2), apps(4), apps(4), now=0.0, spacing=5.0) is None
 
 
 def test_the_servers_of_all_backends_are_counted() -> None:
@@ -94,3 +94,13 @@ def test_the_servers_of_all_backends_are_counted() -> None:
         ("web_10000", "s2"),
         ("api_10001", "s1"),
     }
+
+
+def test_answers_that_come_faster_than_they_are_asked_for_count_as_one() -> None:
+    """A stream that flaps, as in an election, fetches everything several times a second."""
+    first = held(None, apps(4), apps(), now=0.0, spacing=5.0)
+    hold = first
+    for tenth in range(1, 40):
+        hold = held(hold, apps(4), apps(), now=tenth / 10, spacing=5.0)
+
+    assert hold == first

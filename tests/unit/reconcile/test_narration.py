@@ -23,7 +23,7 @@ from sidecar.plan.steps import (
 )
 from sidecar.reconcile.apply import Result
 from sidecar.reconcile.cycle import CycleReport
-from sidecar.reconcile.narration import narrate_cycle, narrate_problems, summary
+from sidecar.reconcile.narration import narrate_cycle, narrate_problems, narrate_refusals, summary
 from tests.builders import a_server, an_observed
 
 S1 = ServerName("s1")
@@ -72,14 +72,17 @@ def test_of_many_commands_twelve_are_shown_and_the_rest_counted() -> None:
     assert sent[-1] == "… and 28 more"
 
 
-def test_a_refusal_is_an_error_in_haproxys_own_words() -> None:
-    """The operator sees which step, and the reply."""
+def test_a_refusal_is_told_once_in_haproxys_own_words() -> None:
+    """The operator sees which step, and the reply, and not twice a second."""
     refused = Verdict(VerdictKind.REFUSED, "No such backend.")
-    lines = told(a_report(Result(EnableServer("gone", S1), refused, ("set server …",))))
+    report = a_report(Result(EnableServer("gone", S1), refused, ("set server …",)))
 
-    (error,) = [line for line in lines if line["log_level"] == "error"]
-    assert error["event"] == "refused"
-    assert error["reply"] == "No such backend."
+    with capture_logs() as lines:
+        told_now = narrate_refusals(report, ())
+        narrate_refusals(report, told_now)
+
+    assert [line["event"] for line in lines] == ["refused"]
+    assert lines[0]["step"].endswith("No such backend.")
 
 
 def test_waiting_servers_are_told() -> None:
