@@ -4,6 +4,7 @@ It runs in a session of its own with a log file and a small environment, so that
 The state folder's paths are `folder`'s.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -101,9 +102,11 @@ def start(binary: str, config: Path, folder: Path, *, timeout: float = _START_TA
     log_start = state.log.stat().st_size if state.log.exists() else 0
     master = _spawn(_found(binary), config.absolute(), state)
     try:
-        # At once: who is started after us, when we are killed now, must find this process.
-        write_atomically(state.birth_file, f"{master.pid} {master.birth}\n")
-        write_atomically(state.pid_file, f"{master.pid}\n")
+        # At once: who is started after us, when we are killed now, must find this process. On a
+        # full disk HAProxy is worth more than these notes.
+        with contextlib.suppress(StateFolderError):
+            write_atomically(state.birth_file, f"{master.pid} {master.birth}\n")
+            write_atomically(state.pid_file, f"{master.pid}\n")
         _await_answer(master, state, deadline=deadline)
     except HaproxyError as error:
         _give_up(master, state)

@@ -145,7 +145,7 @@ class MarathonClient:
         def read(value: object) -> App:
             return _expect(read_app(value), app_id)
 
-        return self._fetch_of(app_id, f"/versions/{quote(version, safe='')}", query=(), read=read)
+        return self._fetch_of(app_id, f"/versions/{_quoted(version)}", query=(), read=read)
 
     def versions(self, app_id: AppId) -> tuple[str, ...]:
         """List an app's versions in Marathon's order; none for an app that it does not have.
@@ -184,7 +184,7 @@ class MarathonClient:
         names = app_id.removeprefix("/").split("/")
         if names[-1] in _RESERVED_NAMES or {"", ".", ".."} & set(names):
             return None  # no app can have this name, and the path would mean something else
-        path = "/".join(quote(name, safe="") for name in names)
+        path = "/".join(_quoted(name) for name in names)
         try:
             return self._fetch(f"/v2/apps/{path}{rest}", query, read=read, app_id=app_id)
         except _NoSuchAppError:
@@ -266,6 +266,11 @@ class MarathonClient:
         except urllib3.exceptions.HTTPError as error:
             raise MarathonAnswerError(f"{url} sent half an answer: {_cause(error)}") from error
         return bytes(body)
+
+
+def _quoted(name: str) -> str:
+    """A name as a part of a path; what is no text in UTF-8 (a lone surrogate) becomes `?`."""
+    return quote(name, safe="", errors="replace")
 
 
 def _session(headers: Mapping[str, str]) -> requests.Session:

@@ -259,12 +259,19 @@ class Driver:
         try:
             # Nobody held its ports meanwhile; one that another program took must not keep it down.
             self._choose_ports(wants)
-            self._engine.write(self._rendered(), running_version=self._version)
+            self._write_if_possible()
             log.warning("started HAProxy again", pid=self._engine.start())
         except SidecarError as failure:
             self._pause_starts()
             self._trouble = _one_line(failure)
             log.error("HAProxy cannot be started", reason=self._trouble)
+
+    def _write_if_possible(self) -> None:
+        """Write what is wanted; on a full disk the file that is there has to do."""
+        try:
+            self._engine.write(self._rendered(), running_version=self._version)
+        except StateFolderError as error:
+            log.error("file not written", reason=_one_line(error))
 
     def _pause_starts(self) -> None:
         pause = min(_LOOK_AGAIN * 2**self._failed_starts, _LONGEST_PAUSE)

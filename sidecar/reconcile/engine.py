@@ -5,6 +5,7 @@ takes the place of the last good one only after `haproxy -c` has read it and eve
 could be bound.
 """
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ from sidecar.errors import (
     MasterUnavailableError,
     ReloadFailedError,
     ReplyError,
+    StateFolderError,
 )
 from sidecar.haproxy import process
 from sidecar.haproxy.config import CONFIG_FILE, Rendered
@@ -96,7 +98,8 @@ class Engine:
             raise HaproxyError("no HAProxy program is given; use --haproxy PATH")
         folder = self.placement.folder
         self._master = process.start(self.placement.binary, folder.configuration, folder.path)
-        self._config.keep_as_good()
+        with contextlib.suppress(StateFolderError):  # a copy that a full disk may lack
+            self._config.keep_as_good()
         return self._master.pid
 
     def restore_good(self) -> bool:

@@ -338,3 +338,12 @@ def test_another_endpoint_can_be_asked_first() -> None:
             client.prefer_another()
 
         assert (len(one.requests), len(two.requests)) == (2, 1)
+
+
+def test_a_name_that_is_no_text_is_asked_for_and_ends_nothing() -> None:
+    """JSON can hold half of a character; an app or a version of that name is one Marathon lacks."""
+    server = ScriptedServer(answering(b'{"versions":[]}'))
+    with server, MarathonClient([server.url]) as client:
+        assert client.versions(AppId("/é\ud800")) == ()
+
+    assert [request.path for request in server.requests] == ["/v2/apps/%C3%A9%3F/versions"]
