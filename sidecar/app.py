@@ -43,7 +43,7 @@ from sidecar.web import ControlServer
 
 log = structlog.get_logger("sidecar")
 
-_THREADS_TAKE = 5.0
+_THREADS_TAKE = 3.0
 _QUIET = 60.0
 
 
@@ -207,7 +207,11 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
     next_sequence = _sequence()
     mailbox: Mailbox[Message] = Mailbox(_key)
     marathon = client(settings)
-    fetcher = Fetcher(marathon, mailbox.put, stopping=stopping, next_sequence=next_sequence)
+    # A connection of its own: a client is for one thread.
+    slow = Fetcher(client(settings), mailbox.put, stopping=stopping, next_sequence=next_sequence)
+    fetcher = Fetcher(
+        marathon, mailbox.put, stopping=stopping, next_sequence=next_sequence, slow=slow
+    )
     resolver = Resolver(mailbox.put, stopping=stopping)
     published = Published(Status(started=time.time()))
     render = renderer()
@@ -250,6 +254,7 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
     supervisor.start("writer", writer.run, interrupt=mailbox.close)
     supervisor.start("fetcher", fetcher.run, interrupt=fetcher.interrupt)
+    supervisor.start("slow fetcher", slow.run, interrupt=slow.interrupt)
     supervisor.start("resolver", resolver.run, interrupt=resolver.interrupt)
     supervisor.start("watcher", watcher.run, interrupt=watcher.interrupt)
     return scribe

@@ -189,7 +189,7 @@ def status(settings: Settings, *, as_json: bool) -> None:
         click.echo(json.dumps(state, indent=2))
         return
     for line in inspection.status_lines(state):
-        click.echo(line)
+        click.echo(line.encode("utf-8", "replace"))  # a name may hold half of a character
 
 
 @main.command(short_help="Show the maps that HAProxy has in memory now.")

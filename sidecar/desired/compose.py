@@ -51,17 +51,29 @@ def compose(
     """Everything that HAProxy should have, from each app's part."""
     ordered = sorted(parts, key=lambda part: part.app_id)
     problems = [problem for part in ordered for problem in part.problems]
-    ports = list(_numbered([port for part in ordered for port in part.ports], rules, problems))
+    declared = [port for part in ordered for port in part.ports]
+    ports = list(_numbered(declared, rules, problems))
     backends = _backends(ports, problems)
     maps: dict[MapName, dict[str, Value]] = {name: {} for name in MapName}
     _route_hosts(ports, maps)
     _route_app_ids(ports, maps)
-    owners = _port_owners(ports, rules, incumbents, problems)
-    for number, port in owners.items():
-        name = naming.backend_name(port.app_id, port.number)
-        maps[MapName.PORT][str(number)] = Target(name)
+    # Who had a port keeps it while it has no task for a moment.
+    waiting = [port for port in declared if not port.endpoints and _is_incumbent(port, incumbents)]
+    owners = _port_owners([*ports, *waiting], rules, incumbents, problems)
+    served = {number: port for number, port in owners.items() if port.endpoints}
+    for number, port in served.items():
+        maps[MapName.PORT][str(number)] = Target(naming.backend_name(port.app_id, number))
         maps[MapName.PORT_MODE][str(number)] = Text(port.archetype.mode.value)
-    return Desired(backends, maps, frozenset(owners), tuple(sorted(set(problems))))
+    return Desired(
+        backends,
+        maps,
+        frozenset(served),
+        tuple(sorted(set(problems))),
+        {
+            number: naming.backend_name(port.app_id, number)
+            for number, port in sorted(owners.items())
+        },
+    )
 
 
 def _numbered(
@@ -203,9 +215,15 @@ def _unusable(number: int, rules: PortRules) -> str:
     return ""
 
 
+def _is_incumbent(port: PortPart, incumbents: Mapping[int, BackendName]) -> bool:
+    if not port.number or port.number not in incumbents:
+        return False
+    return naming.backend_name(port.app_id, port.number) == incumbents[port.number]
+
+
 def _winner(claimants: list[PortPart], incumbent: BackendName | None) -> PortPart:
     for port in claimants:
-        if naming.backend_name(port.app_id, port.number) == incumbent:
+        if incumbent is not None and _is_incumbent(port, {port.number: incumbent}):
             return port
     return claimants[0]
 

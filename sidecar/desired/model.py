@@ -137,6 +137,8 @@ class Desired:
     service_ports: frozenset[int] = frozenset()
     """Ports that some backend must be reachable at."""
     problems: tuple[Problem, ...] = ()
+    port_owners: Mapping[int, BackendName] = attrs.field(factory=dict)
+    """Whose each service port is, also of apps that have no task at the moment."""
 
     @property
     def server_count(self) -> int:

@@ -57,9 +57,9 @@ class _NoSuchAppError(Exception):
 class MarathonClient:
     """Asks Marathon, first at the endpoint that answered last, then at the others.
 
-    `total_timeout` bounds a call over all endpoints. It is looked at between two reads of a body,
-    so a call may last one `read_timeout` longer. Proxies and `.netrc` of the environment are not
-    used: a password goes nowhere unasked.
+    `total_timeout` bounds a call over all endpoints, `app_timeout` one about a single app. It is
+    looked at between two reads of a body, so a call may last one `read_timeout` longer. Proxies and
+    `.netrc` of the environment are not used: a password goes nowhere unasked.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class MarathonClient:
         connect_timeout: float = 3.05,
         read_timeout: float = 10.0,
         total_timeout: float = 60.0,
+        app_timeout: float = 5.0,
         silence_timeout: float = 30.0,
         max_body: int = 256 << 20,
         clock: Callable[[], float] = time.monotonic,
@@ -83,6 +84,7 @@ class MarathonClient:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._total_timeout = total_timeout
+        self._app_timeout = app_timeout
         self._silence_timeout = silence_timeout
         self._max_body = max_body
         self._clock = clock
@@ -193,7 +195,7 @@ class MarathonClient:
     def _fetch(
         self, path: str, query: Query, *, read: Callable[[object], T], app_id: str = ""
     ) -> T:
-        call = self._call(self._fetching, path, query)
+        call = self._call(self._fetching, path, query, about_app=bool(app_id))
 
         def attempt(endpoint: Endpoint) -> T:
             with self._send(endpoint, call) as response:
@@ -204,9 +206,13 @@ class MarathonClient:
 
         return self._at_one_endpoint(attempt, call.deadline)
 
-    def _call(self, session: requests.Session, path: str, query: Query) -> _Call:
-        deadline = self._clock() + self._total_timeout
-        return _Call(session, path, query, self._read_timeout, deadline)
+    def _call(
+        self, session: requests.Session, path: str, query: Query, *, about_app: bool = False
+    ) -> _Call:
+        """A call; one about a single app has less time: Marathon answers it in milliseconds."""
+        total = self._app_timeout if about_app else self._total_timeout
+        read_timeout = min(self._read_timeout, total)
+        return _Call(session, path, query, read_timeout, self._clock() + total)
 
     def _at_one_endpoint(self, attempt: Callable[[Endpoint], T], deadline: float) -> T:
         first, count = self._preferred, len(self._endpoints)

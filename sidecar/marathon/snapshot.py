@@ -217,12 +217,13 @@ class Snapshot:
         for app in apps:
             there.add(app.id)
             changed |= self.fetched(begun, app.id, app).changed
+        told_before = set(self.unreadable)
         self.unreadable = {app.id: app.reason for app in unreadable}
         for app_id in set(self._apps) - there - set(self.unreadable):
             if self._apps[app_id].fetched_at <= begun:
                 changed |= self._remove(app_id).changed
         self._terminated = {key: at for key, at in self._terminated.items() if at > begun}
-        return Outcome(changed=frozenset(changed | set(self.unreadable)))
+        return Outcome(changed=frozenset(changed | told_before | set(self.unreadable)))
 
     def learn(self, app_id: AppId, definition: App) -> Outcome:
         """Take an older definition of an app, which some of its tasks were started with."""

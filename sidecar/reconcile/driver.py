@@ -13,7 +13,7 @@ import attrs
 import structlog
 
 from sidecar.desired.compose import PortRules
-from sidecar.desired.model import BackendName, Desired, MapName, Target
+from sidecar.desired.model import BackendName, Desired
 from sidecar.errors import HaproxyError, SidecarError, StateFolderError
 from sidecar.haproxy.config import Rendered, Renderer
 from sidecar.marathon.schema import AppId
@@ -201,11 +201,7 @@ class Driver:
             self._say_busy()
             desired = wants.desired(self.port_rules(), self.incumbents)
         self.desired = desired
-        self.incumbents = {
-            int(port): target.backend
-            for port, target in desired.maps[MapName.PORT].items()
-            if isinstance(target, Target)
-        }
+        self.incumbents = dict(desired.port_owners)
 
     def _take_note(
         self, report: CycleReport, *, since: float | None, audit: bool, changed: bool

@@ -19,6 +19,7 @@ from sidecar.marathon.schema import App, AppId, UnreadableApp
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
+_MOST_TRIES = 10
 _HISTORY = 10  # versions to look at for a definition that can be used
 
 
@@ -117,7 +118,9 @@ class _Retry:
 class Fetcher:
     """Takes wants, gives gots; the thread ends when it is interrupted.
 
-    A request that failed waits on its own, so that one app's bad answer delays no other's.
+    A request that failed waits on its own, so that one app's bad answer delays no other's. With a
+    `slow` lane, a fetcher in another thread, it goes on there: an answer that hangs holds nobody up
+    but those that hang too.
     """
 
     def __init__(
@@ -127,9 +130,11 @@ class Fetcher:
         *,
         stopping: threading.Event,
         next_sequence: Callable[[], int],
+        slow: "Fetcher | None" = None,
     ) -> None:
         self._client = client
         self._sink = sink
+        self._slow = slow
         self._stopping = stopping
         self._next_sequence = next_sequence
         self._wants: Mailbox[Want] = Mailbox(_key)
@@ -156,19 +161,36 @@ class Fetcher:
         """Wake the thread up for its end."""
         self._wants.close()
 
+    def holds(self, want: Want) -> bool:
+        """Whether a request has failed here and is to be tried again."""
+        return want in self._retries
+
     def _answer(self, want: Want) -> None:
+        slow = None if isinstance(want, WantAll) else self._slow
+        if slow is not None and slow.holds(want):
+            slow.ask(want)
+            return
         try:
             got = self._fetch(want)
         except MarathonError as error:
             about_app = isinstance(error, MarathonAnswerError) and isinstance(want, WantApp)
-            before = self._retries.get(want)
-            failures = before.failures + 1 if before else 1
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**failures) * (0.5 + random.random() / 2)  # noqa: S311 (spreads load)
-            self._retries[want] = _Retry(time.monotonic() + pause, min(failures, 10))
             self._sink(FetchFailed(want, str(error), about_app=about_app))
+            if slow is not None:
+                slow.ask(want)
+            else:
+                self._try_later(want)
             return
         self._retries.pop(want, None)
         self._sink(got)
+
+    def _try_later(self, want: Want) -> None:
+        before = self._retries.pop(want, None)
+        failures = before.failures + 1 if before else 1
+        if failures > _MOST_TRIES and not isinstance(want, WantApp | WantAll):
+            return  # an old definition is not worth more; what needs it is asked for again
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**failures)
+        luck = 0.5 + random.random() / 2  # noqa: S311 (spreads load)
+        self._retries[want] = _Retry(time.monotonic() + pause * luck, min(failures, 100))
 
     def _fetch(self, want: Want) -> Got:
         begun = self._next_sequence()

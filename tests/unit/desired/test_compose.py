@@ -232,3 +232,14 @@ def test_two_tasks_of_one_server_name_are_a_problem_and_one_serves() -> None:
     assert problems(desired) == [
         "app /web: port 0: two of its tasks have addresses that give one server name"
     ]
+
+
+def test_who_has_a_service_port_keeps_it_while_it_has_no_task() -> None:
+    """A task that is killed and comes back must not cost an app its port."""
+    owner = an_app("/web", service_ports=(10000,))
+    other = an_app("/api", service_ports=(10000,), tasks=tasks(1, "/api"))
+    desired = desired_of([owner, other], incumbents={10000: BackendName("web_10000")})
+
+    assert desired.maps[MapName.PORT] == {}
+    assert desired.port_owners == {10000: "web_10000"}
+    assert [problem.app_id for problem in desired.problems] == ["/api"]

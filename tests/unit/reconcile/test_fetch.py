@@ -279,3 +279,39 @@ def test_an_end_does_not_wait_for_what_is_to_be_tried_again(marathon: Marathon) 
     with fetching(marathon) as ask:
         ask(WantApp(WEB, since=0.0))
         eventually(lambda: len(marathon.got) >= 2)
+
+
+def test_an_app_whose_answer_hangs_holds_up_no_other_more_than_once(marathon: Marathon) -> None:
+    """What failed goes on in the slow lane; a new hint for it goes there at once."""
+    marathon.pages["/v2/apps/bad"] = lambda connection: connection.hold()
+    stopping = threading.Event()
+    numbers = itertools.count(1).__next__
+    with (
+        ScriptedServer(marathon.answer) as server,
+        MarathonClient([server.url], app_timeout=0.3) as one,
+        MarathonClient([server.url], app_timeout=0.3) as two,
+    ):
+        slow = Fetcher(two, marathon.got.append, stopping=stopping, next_sequence=numbers)
+        fast = Fetcher(
+            one, marathon.got.append, stopping=stopping, next_sequence=numbers, slow=slow
+        )
+        threads = [threading.Thread(target=lane.run) for lane in (slow, fast)]
+        for thread in threads:
+            thread.start()
+        try:
+            fast.ask(WantApp(BAD, since=0.0))
+            eventually(lambda: slow.holds(WantApp(BAD, since=0.0)))
+            assert not fast.holds(WantApp(BAD, since=0.0))
+
+            # The second hint for it comes first, and the other app is there before it fails again.
+            failed = len(marathon.of(FetchFailed))
+            fast.ask(WantApp(BAD, since=1.0))
+            fast.ask(WantApp(WEB, since=1.0))
+            eventually(lambda: marathon.of(GotApp))
+            assert len(marathon.of(FetchFailed)) <= failed + 1
+        finally:
+            stopping.set()
+            slow.interrupt()
+            fast.interrupt()
+            for thread in threads:
+                thread.join(10)
