@@ -216,15 +216,6 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
     published = Published(Status(started=time.time()))
     render = renderer()
     scribe = Scribe(lambda page: _write(page, render, engine))
-    driver = Driver(
-        engine=engine,
-        cycle=Cycle(engine.placement.admin_socket, layout(settings).state_dir),
-        renderer=render,
-        ports=BoundPorts(layout(settings), engine.busy, whole_blocks=engine.placement.same_network),
-        assigned=assigned_ports(settings),
-        scribe=scribe,
-        gate=ReloadGate(interval=settings.reload_interval),
-    )
     writer = Writer(
         mailbox=mailbox,
         intake=Intake(
@@ -233,7 +224,7 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
             resolve=resolver.ask,
             clock=time.monotonic,
         ),
-        driver=driver,
+        driver=_driver(settings, engine, render, scribe),
         published=published,
         timing=_timing(settings),
         stopping=stopping,
@@ -241,15 +232,7 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
     watcher = Watcher(
         marathon.open_events, mailbox.put, stopping=stopping, next_sequence=next_sequence
     )
-    control = ControlServer(
-        Path(settings.state_dir) / "sidecar.sock",
-        state=lambda: {**describe(published.get()), "settings": shown(settings)},
-        commands={
-            "release": lambda: mailbox.put(Release()),
-            "resync": lambda: mailbox.put(Wake()),
-            "reload": lambda: mailbox.put(Wake(reload="asked for by the operator")),
-        },
-    )
+    control = _control(settings, published, mailbox)
     supervisor.start("control", control.run, interrupt=control.interrupt)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
     supervisor.start("writer", writer.run, interrupt=mailbox.close)
@@ -258,6 +241,33 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
     supervisor.start("resolver", resolver.run, interrupt=resolver.interrupt)
     supervisor.start("watcher", watcher.run, interrupt=watcher.interrupt)
     return scribe
+
+
+def _driver(settings: Settings, engine: Engine, render: Renderer, scribe: Scribe) -> Driver:
+    where = layout(settings)
+    return Driver(
+        engine=engine,
+        cycle=Cycle(engine.placement.admin_socket, where.state_dir),
+        renderer=render,
+        ports=BoundPorts(where, engine.busy, whole_blocks=engine.placement.same_network),
+        assigned=assigned_ports(settings),
+        scribe=scribe,
+        gate=ReloadGate(interval=settings.reload_interval),
+    )
+
+
+def _control(
+    settings: Settings, published: Published[Status], mailbox: Mailbox[Message]
+) -> ControlServer:
+    return ControlServer(
+        Path(settings.state_dir) / "sidecar.sock",
+        state=lambda: {**describe(published.get()), "settings": shown(settings)},
+        commands={
+            "release": lambda: mailbox.put(Release()),
+            "resync": lambda: mailbox.put(Wake()),
+            "reload": lambda: mailbox.put(Wake(reload="asked for by the operator")),
+        },
+    )
 
 
 def _stop(
