@@ -69,7 +69,8 @@ def test_a_tcp_check_is_a_connection(marathon: LocalMarathon) -> None:
 
 def test_abdication_forgets_health_until_the_next_probe(marathon: LocalMarathon) -> None:
     """Right after an election a running task has no results, later it has them again."""
-    (task,) = marathon.deploy(web(healthChecks=[check(intervalSeconds=0.5)]))
+    # The next probe comes well after the election, which takes half a second.
+    (task,) = marathon.deploy(web(healthChecks=[check(intervalSeconds=3)]))
     answer = ask(marathon, "DELETE", "/v2/leader")
     marathon.wait(lambda: not marathon.tasks("/web")[0].health[0].known)
     marathon.wait(lambda: marathon.tasks("/web")[0].healthy is True)
