@@ -11,7 +11,7 @@ from sidecar.desired.addresses import (
     network_mode,
     service_ports,
 )
-from sidecar.marathon.schema import read_app
+from sidecar.marathon.schema import Task, TaskId, read_app
 from tests.builders import a_task, task_of
 
 
@@ -201,3 +201,12 @@ def test_host_names_are_those_that_must_be_resolved() -> None:
 def test_an_address_has_one_spelling(text: str, expected: str | None) -> None:
     """So that what HAProxy reports and what is wanted compare as text."""
     assert ip_address(text) == expected
+
+
+def test_a_host_longer_than_any_name_is_no_address() -> None:
+    """Nothing that long can be a server's name in HAProxy."""
+    app = read_app({"id": "/web", "portDefinitions": [{"port": 10000}]})
+    (port,) = service_ports(app)
+    task = Task(TaskId("web.1"), "h" * 300, (31000,), state="TASK_RUNNING")
+
+    assert endpoint(task, port, {"h" * 300: "10.0.0.1"}) is None

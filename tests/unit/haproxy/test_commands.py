@@ -144,3 +144,9 @@ def test_an_entry_that_would_swallow_another_is_refused(entry: tuple[str, str]) 
     """A payload line without a value takes the next line for it."""
     with pytest.raises(ValueError, match="is not one word"):
         list(commands.fill(ReplaceMap("m.map", dict([entry])), "/state", 1))
+
+
+def test_a_word_that_would_outgrow_haproxys_buffer_is_refused() -> None:
+    """A command that is too long ends the whole conversation, and every app's changes with it."""
+    with pytest.raises(ValueError, match="not one word"):
+        commands.encode(DeleteEntry("domain2backend.map", "a" * 5000), "/state", CURRENT)

@@ -191,3 +191,12 @@ def test_a_copy_knows_what_is_gone() -> None:
 
     assert known(copy) == ids(3)
     assert copy.fetched(19, AppId("/over"), an_app("/over")) == NOTHING
+
+
+def test_an_app_that_could_not_be_read_and_is_gone_is_news() -> None:
+    """Its problem must not stay for good."""
+    snapshot = Snapshot(await_health=False)
+    snapshot.fetched_all(1, [], [UnreadableApp(WEB, "no id")])
+
+    assert snapshot.fetched_all(2, [], []).changed == {WEB}
+    assert snapshot.unreadable == {}

@@ -144,3 +144,15 @@ def test_a_failed_fetch_ends_the_wait_for_it(desk: Desk) -> None:
 
     assert desk.intake.failed(failed).changed
     assert desk.intake.protected() == frozenset()
+
+
+def test_an_older_definition_is_not_awaited_for_ever(desk: Desk) -> None:
+    """A Marathon that cannot give it must not keep dead tasks in."""
+    desk.fetched(WEB, an_app("/web", version=NEW, tasks=[a_task(1, version=OLD)]))
+    assert desk.intake.protected() == {WEB}
+
+    desk.clock.now += 11
+    desk.intake.forget_late()
+
+    assert desk.intake.protected() == frozenset()
+    assert not desk.intake.waits

@@ -1,0 +1,135 @@
+"""What a driver does after damage: to files, to maps, to the process, to the disk."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conditions import eventually
+from tests.haproxy.driving_rig import (
+    Wheel,
+    a_wheel,
+    settings_for,
+    started,
+    stopped_afterwards,
+    web,
+)
+from tests.haproxy.skeleton_rig import free_ports, get, tasks
+
+ONE, TWO = "task-one", "task-two"
+GARBAGE = b"\xff\xfe no configuration \x80"
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[dict[str, int]]:
+    """Two tasks that answer."""
+    with tasks((ONE, TWO)) as found:
+        yield found
+
+
+@pytest.fixture
+def service_port() -> int:
+    """A service port of the range."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture
+def wheel(short_dir: Path, ports: dict[str, int], service_port: int) -> Iterator[Wheel]:
+    """A driver whose HAProxy serves an app with one task."""
+    settings = settings_for(short_dir, [service_port])
+    with started(settings, web(service_port, ports[ONE])) as made:
+        yield made
+
+
+def kill(wheel: Wheel) -> None:
+    """End HAProxy without a word."""
+    os.killpg(wheel.engine.master.processes().master_pid, signal.SIGKILL)
+    eventually(lambda: not wheel.engine.is_running())
+    reserved = wheel.ports.layout.reserved
+    eventually(lambda: not wheel.engine.busy(reserved))  # a worker outlives its master a bit
+
+
+def domains(wheel: Wheel) -> set[str]:
+    """The hosts that HAProxy knows."""
+    return set(wheel.observe().maps["domain2backend.map"])
+
+
+@pytest.mark.parametrize("key", [r"a\;b", r"a\ b"], ids=["a semicolon", "a space"])
+def test_an_entry_that_no_command_can_name_goes_with_its_whole_table(
+    wheel: Wheel, key: str
+) -> None:
+    """Somebody wrote it by hand; it is not refused for good, twice a second."""
+    folder = wheel.settings.state_dir
+    wheel.say(f"add map {folder}/domain2backend.map {key} x")
+    assert domains(wheel) != {"web.test"}
+
+    eventually(lambda: not wheel.follow())
+
+    assert domains(wheel) == {"web.test"}
+    assert get(wheel.settings.http_port, Host="web.test").task == ONE
+
+
+def test_a_cleared_ledger_costs_no_request_and_is_cured_by_a_reload(wheel: Wheel) -> None:
+    """Whose a backend is cannot be told any more; what it serves it serves on."""
+    wheel.say(f"clear map {wheel.settings.state_dir}/backend2app.map")
+    wheel.follow()
+
+    assert get(wheel.settings.http_port, Host="web.test").task == ONE
+    assert wheel.reload_when_due()
+    eventually(lambda: not wheel.follow())
+    assert get(wheel.settings.http_port, Host="web.test").task == ONE
+    assert wheel.driver.reload_due() is None
+
+
+def test_a_configuration_that_is_no_text_is_overwritten(wheel: Wheel, service_port: int) -> None:
+    """Bytes that are no UTF-8 end nobody."""
+    file = wheel.engine.placement.folder.configuration
+    file.write_bytes(GARBAGE)
+    kill(wheel)
+
+    eventually(lambda: not wheel.follow())
+
+    assert file.read_text().startswith("# Written by")
+    assert get(service_port).task == ONE
+
+
+def test_without_marathon_a_damaged_file_gives_way_to_the_last_good_one(
+    wheel: Wheel, service_port: int
+) -> None:
+    """What HAProxy ran last is better than nothing."""
+    kill(wheel)
+    wheel.engine.placement.folder.configuration.write_bytes(GARBAGE)
+    again = a_wheel(wheel.settings)
+    with stopped_afterwards(Path(wheel.settings.state_dir)):
+        assert not again.driver.find()
+        again.driver.start(None)
+
+        assert again.engine.is_running()
+        assert get(service_port).task == ONE
+
+
+def test_a_haproxy_that_ends_while_marathon_is_away_is_started_again(
+    wheel: Wheel, service_port: int
+) -> None:
+    """From its last file: what is wanted is not known."""
+    kill(wheel)
+    wheel.driver.start_again()
+
+    assert wheel.engine.is_running()
+    assert get(service_port).task == ONE
+
+
+def test_a_full_disk_does_not_keep_haproxy_down(
+    wheel: Wheel, ports: dict[str, int], service_port: int
+) -> None:
+    """The file that is there has to do; what has changed since comes by commands."""
+    kill(wheel)
+    wheel.wants.apps = [web(service_port, ports[TWO])]
+    # A folder in the place of the candidate: no file can be written there, as on a full disk.
+    (Path(wheel.settings.state_dir) / "haproxy.cfg.candidate").mkdir()
+
+    eventually(lambda: not wheel.follow())
+
+    assert get(service_port).task == TWO
