@@ -62,20 +62,11 @@ class Published(Generic[T]):
 
     def __init__(self, value: T) -> None:
         self._value = value
-        self._replaced = threading.Condition()
 
     def get(self) -> T:
         """Return the value as it is now."""
         return self._value
 
     def publish(self, value: T) -> None:
-        """Replace the value and wake those who wait for a newer one."""
-        with self._replaced:
-            self._value = value
-            self._replaced.notify_all()
-
-    def wait_newer(self, known: T, timeout: float) -> T:
-        """Return the value once it is another object than `known`, or `known` after `timeout`."""
-        with self._replaced:
-            self._replaced.wait_for(lambda: self._value is not known, timeout)
-            return self._value
+        """Replace the value; an assignment is one step, so that no reader sees half of one."""
+        self._value = value

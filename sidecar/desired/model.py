@@ -139,8 +139,3 @@ class Desired:
     problems: tuple[Problem, ...] = ()
     port_owners: Mapping[int, BackendName] = attrs.field(factory=dict)
     """Whose each service port is, also of apps that have no task at the moment."""
-
-    @property
-    def server_count(self) -> int:
-        """The number of servers in all backends."""
-        return sum(len(backend.servers) for backend in self.backends.values())

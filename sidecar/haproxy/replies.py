@@ -6,11 +6,9 @@ version and are never listed: whatever is not expected is one, and so is `Unknow
 HAProxy reports as if it were a notice.
 """
 
-import csv
 import enum
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import attrs
@@ -177,34 +175,6 @@ def _entry(line: str) -> tuple[str, str]:
     if not pointer.startswith("0x") or not key:
         raise _unknown("show map", line)
     return key, value
-
-
-def read_maps(text: str) -> tuple[str, ...]:
-    """Read `show map` without an argument: the files of all maps, each once."""
-    first, *lines = text.splitlines() or [""]
-    if not first.startswith("# id (file)"):
-        raise _unknown("show map", text)
-    matches = [(_MAP_LINE.match(line), line) for line in lines if line]
-    for match, line in matches:
-        if match is None:
-            raise _unknown("show map", line)
-    return tuple(dict.fromkeys(match["file"] for match, _ in matches if match and match["file"]))
-
-
-def read_stat(text: str) -> tuple[Mapping[str, str], ...]:
-    """Read `show stat` as CSV: one mapping for each row, by column name."""
-    if not text.startswith("# pxname,"):
-        raise _unknown("show stat", text)
-    return tuple(_stat_rows(text))
-
-
-def _stat_rows(text: str) -> Iterator[Mapping[str, str]]:
-    header, *rows = csv.reader(io.StringIO(text[2:], newline=""))
-    for row in rows:
-        if len(row) != len(header):
-            raise _unknown("show stat", ",".join(row))
-        # Each line ends in a comma, so the last column has no name.
-        yield MappingProxyType({k: v for k, v in zip(header, row, strict=True) if k})
 
 
 def read_processes(text: str) -> Processes:

@@ -57,11 +57,6 @@ class CycleReport:
             for result in self.results
         )
 
-    @property
-    def complete(self) -> bool:
-        """Whether every step was done."""
-        return all(result.outcome == "done" for result in self.results)
-
 
 class Cycle:
     """Runs cycles against one HAProxy, and remembers how long its leaving servers have waited."""
@@ -92,13 +87,6 @@ class Cycle:
         """Only look."""
         with self._connection() as api:
             return self._observer.observe(api)
-
-    def plan(
-        self, desired: Desired, expected: Expected, protected: Collection[AppId]
-    ) -> CycleReport:
-        """Look, and say what would be sent."""
-        observed = self.observe()
-        return CycleReport(observed, plan(desired, observed, expected, protected=protected))
 
     def run(
         self, desired: Desired, expected: Expected, protected: Collection[AppId]

@@ -16,9 +16,7 @@ import attrs
 from sidecar.errors import (
     ConfigurationRejectedError,
     HaproxyError,
-    MasterUnavailableError,
     ReloadFailedError,
-    ReplyError,
     StateFolderError,
 )
 from sidecar.haproxy import process
@@ -164,14 +162,6 @@ class Engine:
             "HAProxy failed to load a new configuration, which is kept as"
             f" {self._config.rejected}: {_last_lines(outcome.log)}"
         )
-
-    def pids(self) -> tuple[int, ...]:
-        """The pids of the workers, the current one first; empty while the master is away."""
-        try:
-            processes = self.master.processes()
-        except (MasterUnavailableError, ReplyError):
-            return ()
-        return tuple(worker.pid for worker in (*processes.workers, *processes.old_workers))
 
     def _check(self, candidate: Path) -> None:
         binary = self.placement.binary or ""

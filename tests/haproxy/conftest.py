@@ -13,6 +13,9 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.haproxy.driving_rig import ONE, TWO, Wheel, settings_for, started, web
+from tests.haproxy.skeleton_rig import free_ports, tasks
+
 CONFIGURATION = """\
 global
     stats socket {folder}/stats.sock mode 600 level admin
@@ -125,3 +128,27 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(10)
+
+
+# --- a driver at work; tests that need other tasks or settings have fixtures of their own ---
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[dict[str, int]]:
+    """Two tasks that answer."""
+    with tasks((ONE, TWO)) as found:
+        yield found
+
+
+@pytest.fixture
+def service_port() -> int:
+    """A service port of the range."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture
+def wheel(short_dir: Path, ports: dict[str, int], service_port: int) -> Iterator[Wheel]:
+    """A driver whose HAProxy serves an app with one task."""
+    settings = settings_for(short_dir, [service_port])
+    with started(settings, web(service_port, ports[ONE])) as made:
+        yield made

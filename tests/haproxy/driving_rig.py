@@ -27,6 +27,9 @@ from tests.builders import a_task, an_app, desired_of
 from tests.conditions import SetClock
 from tests.haproxy.skeleton_rig import free_ports
 
+ONE, TWO = "task-one", "task-two"
+"""Two tasks, as they name themselves."""
+
 
 def settings_for(folder: Path, service_ports: Collection[int], **fields: Any) -> Settings:  # noqa: ANN401 (fields of Settings)
     """Small pools and free ports of the loopback address, without TLS."""

@@ -2,7 +2,6 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,8 @@ from sidecar.reconcile.description import describe
 from sidecar.reconcile.status import Status
 from tests.conditions import eventually
 from tests.haproxy.driving_rig import (
+    ONE,
+    TWO,
     Wheel,
     a_wheel,
     settings_for,
@@ -23,29 +24,6 @@ from tests.haproxy.driving_rig import (
     web,
 )
 from tests.haproxy.skeleton_rig import free_ports, get, tasks
-
-ONE, TWO = "task-one", "task-two"
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[dict[str, int]]:
-    """Two tasks that answer."""
-    with tasks((ONE, TWO)) as found:
-        yield found
-
-
-@pytest.fixture
-def service_port() -> int:
-    """A service port of the range."""
-    return free_ports(1)[0]
-
-
-@pytest.fixture
-def wheel(short_dir: Path, ports: dict[str, int], service_port: int) -> Iterator[Wheel]:
-    """A driver whose HAProxy serves an app with one task."""
-    settings = settings_for(short_dir, [service_port])
-    with started(settings, web(service_port, ports[ONE])) as made:
-        yield made
 
 
 def test_a_cold_start_serves_at_once_and_leaves_nothing_to_do(

@@ -2,45 +2,22 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conditions import eventually
 from tests.haproxy.driving_rig import (
+    ONE,
+    TWO,
     Wheel,
     a_wheel,
-    settings_for,
-    started,
     stopped_afterwards,
     web,
 )
-from tests.haproxy.skeleton_rig import free_ports, get, tasks
+from tests.haproxy.skeleton_rig import get
 
-ONE, TWO = "task-one", "task-two"
 GARBAGE = b"\xff\xfe no configuration \x80"
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[dict[str, int]]:
-    """Two tasks that answer."""
-    with tasks((ONE, TWO)) as found:
-        yield found
-
-
-@pytest.fixture
-def service_port() -> int:
-    """A service port of the range."""
-    return free_ports(1)[0]
-
-
-@pytest.fixture
-def wheel(short_dir: Path, ports: dict[str, int], service_port: int) -> Iterator[Wheel]:
-    """A driver whose HAProxy serves an app with one task."""
-    settings = settings_for(short_dir, [service_port])
-    with started(settings, web(service_port, ports[ONE])) as made:
-        yield made
 
 
 def kill(wheel: Wheel) -> None:

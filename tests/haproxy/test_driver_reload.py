@@ -1,6 +1,5 @@
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -11,37 +10,14 @@ from sidecar import app
 from sidecar.haproxy.config import Renderer
 from sidecar.plan.steps import Reason
 from sidecar.reconcile.status import Status
-from tests.haproxy.driving_rig import Wheel, a_wheel, settings_for, started, web
-from tests.haproxy.skeleton_rig import free_ports, get, tasks
-
-ONE, TWO = "task-one", "task-two"
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[dict[str, int]]:
-    """Two tasks that answer."""
-    with tasks((ONE, TWO)) as found:
-        yield found
-
-
-@pytest.fixture
-def service_port() -> int:
-    """A service port of the range."""
-    return free_ports(1)[0]
+from tests.haproxy.driving_rig import ONE, TWO, Wheel, a_wheel, web
+from tests.haproxy.skeleton_rig import free_ports, get
 
 
 @pytest.fixture
 def outside() -> int:
     """A service port outside the range."""
     return free_ports(1)[0]
-
-
-@pytest.fixture
-def wheel(short_dir: Path, ports: dict[str, int], service_port: int) -> Iterator[Wheel]:
-    """A driver whose HAProxy serves an app with one task."""
-    settings = settings_for(short_dir, [service_port])
-    with started(settings, web(service_port, ports[ONE])) as made:
-        yield made
 
 
 def reloads(wheel: Wheel) -> int:

@@ -3,8 +3,6 @@
 import threading
 import time
 
-import pytest
-
 from sidecar.channels import Mailbox, Published
 
 PATIENCE = 10.0
@@ -115,33 +113,3 @@ def test_a_published_value_is_seen_whole_by_all() -> None:
     published.publish(("new",))
 
     assert published.get() == ("new",)
-
-
-def test_wait_newer_returns_at_once_when_the_known_value_is_old() -> None:
-    """A publication that was missed needs no other to be seen."""
-    old, new = ("old",), ("new",)
-    published = Published(old)
-    published.publish(new)
-
-    assert published.wait_newer(old, 60.0) is new
-
-
-def test_wait_newer_wakes_with_a_publication() -> None:
-    """A waiting reader gets the value that woke it."""
-    old, new = ("old",), ("new",)
-    published = Published(old)
-    seen: list[tuple[str]] = []
-    reader = threading.Thread(target=lambda: seen.append(published.wait_newer(old, PATIENCE)))
-    reader.start()
-    published.publish(new)
-    reader.join(PATIENCE)
-
-    assert seen == [new]
-
-
-@pytest.mark.parametrize("timeout", [0.0, 0.05])
-def test_wait_newer_gives_the_known_value_back_after_its_timeout(timeout: float) -> None:
-    """Nothing newer is no error."""
-    known = ("known",)
-
-    assert Published(known).wait_newer(known, timeout) is known

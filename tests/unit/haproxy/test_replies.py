@@ -15,11 +15,9 @@ from sidecar.haproxy.replies import (
     read_environment,
     read_info,
     read_map,
-    read_maps,
     read_processes,
     read_reload,
     read_servers,
-    read_stat,
 )
 
 DONE, WAITING, REFUSED = VerdictKind.DONE, VerdictKind.WAITING, VerdictKind.REFUSED
@@ -184,43 +182,6 @@ def test_an_unknown_map_raises_with_the_words_of_haproxy() -> None:
     """It is no entry whose key is `map`."""
     with pytest.raises(ReplyError, match="Unknown map identifier"):
         read_map("Unknown map identifier. Please use #<id> or <file>.")
-
-
-def test_maps_are_listed_by_file() -> None:
-    """Numbers, descriptions and counters are left out, and so are maps without a file."""
-    text = (
-        "# id (file) description\n"
-        "4 (/run/a b.map) pattern loaded from file '/run/a b.map' used by map at file"
-        " 'haproxy.cfg' line 11. curr_ver=0 next_ver=0 entry_cnt=2\n"
-        "-1 () pattern for something\n"
-        "5 (virt@ledger.map) pattern loaded from file 'virt@ledger.map'. curr_ver=0\n"
-    )
-
-    assert read_maps(text) == ("/run/a b.map", "virt@ledger.map")
-
-
-@pytest.mark.parametrize("text", ["", "Unknown command", "# id (file) description\nnonsense"])
-def test_maps_of_an_unknown_shape_raise(text: str) -> None:
-    """A refusal is not an empty list."""
-    with pytest.raises(ReplyError, match="show map"):
-        read_maps(text)
-
-
-def test_quoted_statistics_are_one_field() -> None:
-    """A quoted field may hold commas, quotes and newlines; the nameless last column is left out."""
-    text = '# pxname,svname,last_chk,\napp,s1,"a, ""b""\n> c",\napp,BACKEND,,\n'
-
-    assert read_stat(text) == (
-        {"pxname": "app", "svname": "s1", "last_chk": 'a, "b"\n> c'},
-        {"pxname": "app", "svname": "BACKEND", "last_chk": ""},
-    )
-
-
-@pytest.mark.parametrize("text", ["", "Unknown command", "# pxname,svname,\napp,s1\n"])
-def test_statistics_of_an_unknown_shape_raise(text: str) -> None:
-    """A row that is too short is not filled up."""
-    with pytest.raises(ReplyError, match="show stat"):
-        read_stat(text)
 
 
 def test_processes_are_the_master_its_workers_and_the_old_ones() -> None:
