@@ -9,6 +9,7 @@
 --
 -- The command socket has level admin: from HAProxy 3.3 on, `show map` is refused below it.
 -- Services: getvhostmap getappmap getconfig getpids mlb_stats mlb_metrics
+-- signalmlbhup signalmlbusr1, which ask the sidecar for something
 -- Needs HAProxy 2.6 or later, and `lua-prepend-path` for lib/.
 -- SPDX-License-Identifier: Apache-2.0
 
@@ -29,6 +30,9 @@ local VHOST_MAPS = { "domain2backend.map", "hostpath2backend.map", "hostpathi2ba
 local MASTER_TRIES = 3
 local MASTER_SECONDS = 1
 local MASTER_PAUSE_MS = 100
+
+-- The sidecar only notes what it is asked for, in a thread of its own.
+local SIDECAR_SECONDS = 3
 
 local function arguments(...)
     local given = { ... }
@@ -186,11 +190,27 @@ end
 local function register(name, service)
     core.register_service(name, "http", function(applet)
         if applet.method ~= "GET" and applet.method ~= "HEAD" then
-            return answers.failure(applet, 405, "This can only be read, with GET")
+            return answers.failure(applet, 405, "This can only be read, with GET", "GET, HEAD")
         elseif applet.qs:find("[%c%s]") then
             return answers.failure(applet, 400, "The query has characters that no URL has")
         end
         service(applet)
+    end)
+end
+
+-- Registers a service that asks the sidecar for something, at its socket in the state folder.
+local function register_signal(name, target, done)
+    core.register_service(name, "http", function(applet)
+        if applet.method ~= "GET" and applet.method ~= "POST" then
+            local sentence = "This can only be asked for, with GET or POST"
+            return answers.failure(applet, 405, sentence, "GET, POST")
+        end
+        local socket = at.folder .. "/sidecar.sock"
+        local taken, problem = sockets.post(socket, target, sockets.deadline(SIDECAR_SECONDS))
+        if not taken then
+            return answers.failure(applet, 503, "The sidecar cannot be reached: " .. problem)
+        end
+        answers.text(applet, done .. "\n")
     end)
 end
 
@@ -200,3 +220,5 @@ register("getconfig", config)
 register("getpids", pids)
 register("mlb_stats", stats_page)
 register("mlb_metrics", metrics_page)
+register_signal("signalmlbhup", "/resync", "SIGHUP taken: Marathon is fetched again")
+register_signal("signalmlbusr1", "/reload", "SIGUSR1 taken: HAProxy is reloaded with what it has")

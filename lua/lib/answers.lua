@@ -44,12 +44,13 @@ end
 -- @param applet AppletHTTP
 -- @param status number
 -- @param sentence string  why, for a person
-function M.failure(applet, status, sentence)
+-- @param allowed string  with 405, the methods that do
+function M.failure(applet, status, sentence, allowed)
     local text = sentence .. "\n"
     start(applet, status, #text)
     applet:add_header("Content-Type", PLAIN)
-    if status == 405 then
-        applet:add_header("Allow", "GET, HEAD")
+    if allowed then
+        applet:add_header("Allow", allowed)
     end
     applet:start_response()
     if applet.method ~= "HEAD" then

@@ -158,4 +158,24 @@ function M.get(path, target, deadline, rewriter)
     end)
 end
 
+--- Posts to a server on a unix socket, without a body, and looks at its status alone.
+-- @param path string  its socket
+-- @param target string  the path asked for
+-- @param deadline number  see `deadline`
+-- @return boolean  true for a status of the 200s; or nil and a sentence
+function M.post(path, target, deadline)
+    local request = "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+        .. "Connection: close\r\n\r\n"
+    return ask(path, request:format(target), deadline, function(socket)
+        local line = receive(socket, "*l", deadline)
+        local status = tonumber((line or ""):match("^HTTP/%d%.%d (%d%d%d)"))
+        if not status then
+            return nil, "does not answer"
+        elseif status < 200 or status > 299 then
+            return nil, "answers with status " .. status
+        end
+        return true
+    end)
+end
+
 return M

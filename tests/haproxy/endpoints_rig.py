@@ -52,6 +52,8 @@ frontend stats
     http-request use-service lua.getappmap if {{ path /_haproxy_getappmap }}
     http-request use-service lua.getconfig if {{ path /_haproxy_getconfig }}
     http-request use-service lua.getpids if {{ path /_haproxy_getpids }}
+    http-request use-service lua.signalmlbhup if {{ path /_mlb_signal/hup }}
+    http-request use-service lua.signalmlbusr1 if {{ path /_mlb_signal/usr1 }}
     http-request use-service lua.mlb_stats if {{ path /haproxy }} {{ query -m beg stats }}
     http-request use-service lua.mlb_metrics if {{ path /metrics }}
 """
@@ -111,10 +113,10 @@ class Haproxy:
     folder: Path
     process: subprocess.Popen[bytes]
 
-    def get(self, target: str, method: str = "GET") -> Reply:
+    def get(self, target: str, method: str = "GET", *, body: str | None = None) -> Reply:
         """Ask an endpoint."""
         with contextlib.closing(UnixConnection(self.folder / "endpoints.sock")) as connection:
-            connection.request(method, target)
+            connection.request(method, target, body)
             answer = connection.getresponse()
             text = answer.read().decode()
             return Reply(answer.status, dict(answer.getheaders()), text)
