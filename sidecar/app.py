@@ -249,7 +249,12 @@ def _driver(settings: Settings, engine: Engine, render: Renderer, scribe: Scribe
         engine=engine,
         cycle=Cycle(engine.placement.admin_socket, where.state_dir),
         renderer=render,
-        ports=BoundPorts(where, engine.busy, whole_blocks=engine.placement.same_network),
+        ports=BoundPorts(
+            where,
+            engine.busy,
+            whole_blocks=engine.placement.same_network,
+            probe_address=engine.address_problem,
+        ),
         assigned=assigned_ports(settings),
         scribe=scribe,
         gate=ReloadGate(interval=settings.reload_interval),

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from sidecar import app
-from sidecar.desired.compose import PortRules
+from sidecar.desired.claims import PortRules
 from sidecar.desired.model import Desired, MapName, Problem
 from sidecar.errors import UsageError
 from sidecar.haproxy import commands, replies

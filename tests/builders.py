@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sidecar.desired.compose import PortRules, compose
+from sidecar.desired.claims import PortRules
+from sidecar.desired.compose import compose
 from sidecar.desired.derive import AppPart, AppState, Rules, derive_app, form_problems
 from sidecar.desired.model import (
     Archetype,

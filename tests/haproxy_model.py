@@ -9,7 +9,7 @@ from typing import assert_never
 
 import attrs
 
-from sidecar.desired.model import Desired, MapName, ServerName
+from sidecar.desired.model import Desired, MapName, ServerName, TraitMap
 from sidecar.haproxy.config import FACT_PREFIX, NOTHING, Layout, Rendered, Renderer
 from sidecar.plan.maps import encode_entries
 from sidecar.plan.observed import ALL_MAPS, Observed, ObservedServer, State
@@ -27,10 +27,12 @@ from sidecar.plan.steps import (
     StopServer,
     WeighServer,
 )
+from sidecar.plan.traits import encode_traits
 
 _BACKEND = re.compile(r"^backend (\S+) from \S+$")
 _SERVER = re.compile(
-    r"^    server (\S+) \[?([^\s\]]+)\]?:(\d+) id (\d+)(?: weight (\d+))?(?: cookie (\S+))?$"
+    r"^    server (\S+) \[?([^\s\]]+)\]?:(\d+) id (\d+)(?: weight (\d+))?(?: cookie (\S+))?"
+    r"((?: check)?)(?: .*)?$"
 )
 _STATEMENT = re.compile(rf'^    setenv {FACT_PREFIX}(\w+) "(.*)"$')
 
@@ -77,7 +79,7 @@ def read_map_file(text: str) -> dict[str, str | None]:
 
 
 def _server_of(match: re.Match[str]) -> ModelServer:
-    name, address, port, number, weight, cookie = match.groups()
+    name, address, port, number, weight, cookie, check = match.groups()
     return ModelServer(
         ServerName(name),
         address,
@@ -86,6 +88,7 @@ def _server_of(match: re.Match[str]) -> ModelServer:
         int(weight or 1),
         State.READY,
         usable=True,
+        checked=bool(check),
         cookie=cookie,
     )
 
@@ -156,8 +159,9 @@ def _changed(
     has_streams: bool,  # noqa: FBT001 (private, and the only flag)
 ) -> ObservedServer | None:
     match step:
-        case EnableServer():
-            return attrs.evolve(server, state=State.READY, usable=True)
+        case EnableServer(checked=checked):
+            checked = server.checked or checked
+            return attrs.evolve(server, state=State.READY, usable=True, checked=checked)
         case StopServer():
             return attrs.evolve(server, state=State.MAINT, usable=False)
         case MoveServer(_, _, address, port):
@@ -185,6 +189,7 @@ class View:
     servers: Mapping[str, frozenset[tuple[str, str, int, int, int]]]
     """By backend: name, address, port, id and weight of each server that is ready."""
     maps: Mapping[str, Mapping[str, str]]
+    traits: Mapping[str, Mapping[str, str]]
 
 
 def view_of(observed: Observed) -> View:
@@ -207,12 +212,28 @@ def view_of(observed: Observed) -> View:
         }
         for name in MapName
     }
-    return View(servers, maps)
+    traits = {
+        name.value: {
+            _key_in_true_names(key, owners): _only(value)
+            for key, value in observed.maps[name.value].items()
+        }
+        for name in TraitMap
+    }
+    return View(servers, maps, traits)
+
+
+def _key_in_true_names(key: str, owners: Mapping[str, str | None]) -> str:
+    name, bar, rest = key.partition("|")
+    return f"{owners.get(name, name)}{bar}{rest}"
+
+
+def _only(value: str | None) -> str:
+    assert value is not None, "a key stands twice with different values"
+    return value
 
 
 def _in_true_names(value: str | None, owners: Mapping[str, str | None]) -> str:
-    assert value is not None, "a key stands twice with different values"
-    head, space, name = value.rpartition(" ")
+    head, space, name = _only(value).rpartition(" ")
     return f"{head}{space}{owners.get(name, name)}"
 
 
@@ -230,6 +251,10 @@ def view_wanted(desired: Desired) -> View:
             name.value: encode_entries(desired.maps[name], {n: n for n in desired.backends})
             for name in MapName
         },
+        {
+            name.value: encode_traits(desired.backends, {n: n for n in desired.backends}, name)
+            for name in TraitMap
+        },
     )
 
 
@@ -239,7 +264,7 @@ def resolved(observed: Observed) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for name in MapName:
         for key, value in observed.maps[name.value].items():
-            if name is MapName.PORT_MODE or value is None:
+            if name in {MapName.PORT_MODE, MapName.WILDCARD} or value is None:
                 continue
             if name is not MapName.PORT or modes.get(key) is not None:
                 found[name.value, key] = value.rpartition(" ")[2]
@@ -248,6 +273,15 @@ def resolved(observed: Observed) -> dict[tuple[str, str], str]:
 
 def answers(observed: Observed, host: str, path: str) -> str | None:
     """The backend that a request is sent to, as the skeleton's rules look it up."""
+    found = _looked_up(observed, host, path)
+    wildcards = observed.maps[MapName.WILDCARD.value]
+    labels = host.split(".")
+    above = (".".join(labels[start:]) for start in range(1, min(len(labels), 7)))
+    name = next((known for key in above if (known := wildcards.get(key)) is not None), None)
+    return found if found is not None or name is None else _looked_up(observed, name, path)
+
+
+def _looked_up(observed: Observed, host: str, path: str) -> str | None:
     hits: list[str] = []
     for name, asked in (
         (MapName.HOST_PATH, host + path),

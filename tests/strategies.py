@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
-from sidecar.desired.model import Archetype, MapName, Mode, ServerName
+from sidecar.desired.model import Archetype, MapName, Mode, ServerName, TraitMap
 from sidecar.marathon.schema import App
 from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER, Observed, ObservedServer, State
 from sidecar.plan.servers import ledger_key
@@ -14,7 +14,7 @@ from tests.builders import a_task, an_app, row
 
 APP_IDS = ("/a", "/a/b", "/a_b", "/b", "/c", "/d")
 MANY_HOSTS = ",".join(f"h{number}.test" for number in range(14))
-HOSTS = ("one.test", "two.test", "ONE.test", "[fd00::1]", "one.test,two.test", MANY_HOSTS)
+HOSTS = ("*.test", "one.test", "two.test", "ONE.test", "[fd00::1]", "one.test,two.test", MANY_HOSTS)
 PATHS = ("/", "/api", "/api/v2", "/apix", "-i /API", "-i /api/v2 /b", "/b /api", "nothing", "")
 BALANCES = ("roundrobin", "leastconn", "source", "hdr(x-user)", "random(2)")
 
@@ -69,6 +69,15 @@ label_names = st.builds(
             "ENABLED",
             "AUTH",
             "BIND_OPTIONS",
+            "BIND_ADDR",
+            "SSL_CERT",
+            "USE_HSTS",
+            "REDIRECT_TO_HTTPS",
+            "BACKEND_NETWORK_ALLOWED_ACL",
+            "HTTP_BACKEND_PROXYPASS_PATH",
+            "HTTP_BACKEND_REVPROXY_PATH",
+            "HTTP_BACKEND_REDIR",
+            "BACKEND_HEALTHCHECK_PORT_INDEX",
         )
     ),
 )
@@ -87,6 +96,12 @@ def good_labels(draw: st.DrawFn) -> dict[str, str]:
         "STICKY": ("true", "false"),
         "MODE": ("http", "http", "tcp"),
         "BACKEND_WEIGHT": ("-1", "0", "1", "7"),
+        "USE_HSTS": ("true",),
+        "REDIRECT_TO_HTTPS": ("yes", "no"),
+        "BACKEND_NETWORK_ALLOWED_ACL": ("127.0.0.1", "10.0.0.0/9 fd00::/8"),
+        "HTTP_BACKEND_PROXYPASS_PATH": ("/api", "/x/"),
+        "HTTP_BACKEND_REVPROXY_PATH": ("/api",),
+        "HTTP_BACKEND_REDIR": ("/start",),
     }
     size = draw(st.sampled_from((1, 2, 3, 0)))
     names = draw(st.permutations(sorted(choices)))[:size]
@@ -110,7 +125,15 @@ def apps_with_ids(
         a_task(number, app_id, host=draw(hosts), ports=[31000 + number, 32000 + number])
         for number in numbers
     ]
-    return an_app(app_id, labels=draw(good_labels()), service_ports=tuple(ports), tasks=rows)
+    protocol = draw(st.sampled_from((None, "HTTP", "TCP", "COMMAND")))
+    checks = [] if protocol is None else [{"protocol": protocol, "path": "/ok", "portIndex": 0}]
+    return an_app(
+        app_id,
+        labels=draw(good_labels()),
+        service_ports=tuple(ports),
+        tasks=rows,
+        healthChecks=checks,
+    )
 
 
 @st.composite
@@ -200,8 +223,8 @@ def _foreign_server(draw: st.DrawFn, observed: Observed) -> Observed:
 
 def _map_damage(draw: st.DrawFn, observed: Observed) -> Observed:
     """Change, double, add or take out a routing entry."""
-    file = draw(st.sampled_from(MapName)).value
-    keys = [*observed.maps[file], "foreign.test"]
+    file = draw(st.sampled_from((*MapName, *TraitMap))).value
+    keys = [*observed.maps[file], "foreign.test", *(f"{place}|4" for place in _places(observed))]
     key = draw(st.sampled_from(keys))
     places = [*_places(observed), "nowhere"]
     values = [None, "tcp", *places, *(f"000001 {place}" for place in places)]

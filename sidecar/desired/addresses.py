@@ -36,11 +36,15 @@ class ServicePort:
 
 @attrs.frozen
 class Endpoint:
-    """Where a task serves one port: the host as Marathon says it, and the IP address to use."""
+    """Where a task serves one port: the host as Marathon says it, and the IP address to use.
+
+    `check_port` is where it is checked, None for the port itself.
+    """
 
     host: str
     address: str
     port: int
+    check_port: int | None = None
 
 
 def service_ports(app: App) -> tuple[ServicePort, ...]:

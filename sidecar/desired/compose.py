@@ -1,8 +1,7 @@
-"""All apps' parts put together: who gets a service port, a host and a name, and who does not.
+"""All apps' parts put together: backends with their servers, and the routes that lead to them.
 
-The order of apps in the input changes nothing. Where two apps want one service port, the one that
-has it keeps it (`incumbents`), else the smaller app id gets it; the other keeps its hosts and has a
-problem.
+The order of apps in the input changes nothing. Where two apps want the same thing, `claims` and
+`routes` say who gets it; the other keeps what else it has, and has a problem.
 """
 
 import hashlib
@@ -12,11 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 
 from sidecar.desired import naming
+from sidecar.desired.addresses import Endpoint
+from sidecar.desired.claims import PortRules, is_incumbent, port_owners
 from sidecar.desired.derive import AppPart, PortPart
 from sidecar.desired.model import (
     Backend,
     BackendName,
     Desired,
+    Frontend,
     MapName,
     Mode,
     Problem,
@@ -25,22 +27,10 @@ from sidecar.desired.model import (
     Text,
     Value,
 )
-from sidecar.desired.routes import Rule, host_entries
+from sidecar.desired.routes import Rule, host_entries, wildcards_over
+from sidecar.desired.sections import auth_section, userlist
+from sidecar.desired.traits import traits
 from sidecar.marathon.schema import AppId
-
-
-@attrs.frozen
-class PortRules:
-    """Which service ports may be used; from settings.
-
-    `assigned` is the range for IP-per-task apps without service ports of their own; `reserved`
-    are the ports of the other frontends; `busy` maps a port that another program holds to how
-    that showed.
-    """
-
-    assigned: range = range(10050, 10101)
-    reserved: frozenset[int] = frozenset()
-    busy: Mapping[int, str] = attrs.field(factory=dict)
 
 
 def compose(
@@ -55,11 +45,11 @@ def compose(
     ports = list(_numbered(declared, rules, problems))
     backends = _backends(ports, problems)
     maps: dict[MapName, dict[str, Value]] = {name: {} for name in MapName}
-    _route_hosts(ports, maps)
+    _route_hosts(ports, maps, problems)
     _route_app_ids(ports, maps)
     # Who had a port keeps it while it has no task for a moment.
-    waiting = [port for port in declared if not port.endpoints and _is_incumbent(port, incumbents)]
-    owners = _port_owners([*ports, *waiting], rules, incumbents, problems)
+    waiting = [port for port in declared if not port.endpoints and is_incumbent(port, incumbents)]
+    owners = port_owners([*ports, *waiting], rules, incumbents, problems)
     served = {number: port for number, port in owners.items() if port.endpoints}
     for number, port in served.items():
         maps[MapName.PORT][str(number)] = Target(naming.backend_name(port.app_id, number))
@@ -72,6 +62,11 @@ def compose(
         {
             number: naming.backend_name(port.app_id, number)
             for number, port in sorted(owners.items())
+        },
+        {
+            number: frontend
+            for number, port in sorted(owners.items())
+            if (frontend := _frontend(port)) is not None
         },
     )
 
@@ -124,8 +119,21 @@ def _backends(ports: list[PortPart], problems: list[Problem]) -> dict[BackendNam
             port.archetype,
             _servers(port, problems),
             port.kill_grace_seconds,
+            traits(port.labels, port.archetype.mode, port.check),
+            auth_section(name, port),
+            userlist(name, port),
         )
     return backends
+
+
+def _frontend(port: PortPart) -> Frontend | None:
+    """The frontend of its own that a service port asks for, if it does."""
+    labels = port.labels
+    tls = ["ssl", *(word for path in labels.certificates for word in ("crt", path))]
+    words = [*(tls if labels.certificates else []), *labels.bind_options]
+    if not words and not labels.bind_address:
+        return None
+    return Frontend(port.number, labels.bind_address, " ".join(words))
 
 
 def _servers(port: PortPart, problems: list[Problem]) -> tuple[Server, ...]:
@@ -143,12 +151,21 @@ def _servers(port: PortPart, problems: list[Problem]) -> tuple[Server, ...]:
             endpoints[name].port,
             ids[name],
             cookie=naming.cookie(name) if port.archetype.sticky else None,
+            keywords=_keywords(port, endpoints[name]),
         )
         for name in sorted(endpoints)
     )
 
 
-def _route_hosts(ports: list[PortPart], maps: dict[MapName, dict[str, Value]]) -> None:
+def _keywords(port: PortPart, where: Endpoint) -> tuple[str, ...]:
+    keywords = port.check.keywords
+    asked = where.check_port if keywords else None
+    return keywords if asked is None else (*keywords, "port", str(asked))
+
+
+def _route_hosts(
+    ports: list[PortPart], maps: dict[MapName, dict[str, Value]], problems: list[Problem]
+) -> None:
     by_host: defaultdict[str, list[Rule]] = defaultdict(list)
     for port in ports:
         if port.archetype.mode is not Mode.HTTP:
@@ -165,12 +182,16 @@ def _route_hosts(ports: list[PortPart], maps: dict[MapName, dict[str, Value]]) -
                     port.app_id,
                     port.number,
                     naming.backend_name(port.app_id, port.number),
+                    port.index,
                 )
                 for prefix in prefixes
             ]
-    for rules in by_host.values():
-        for map_name, entries in host_entries(rules).items():
-            maps[map_name].update(entries)
+    for host, rules in sorted(by_host.items()):
+        above = [rule for name in wildcards_over(host) for rule in by_host.get(name, ())]
+        entries, lost = host_entries(host, rules, above)
+        for map_name, found in entries.items():
+            maps[map_name].update(found)
+        problems += lost
 
 
 def _route_app_ids(ports: list[PortPart], maps: dict[MapName, dict[str, Value]]) -> None:
@@ -182,51 +203,3 @@ def _route_app_ids(ports: list[PortPart], maps: dict[MapName, dict[str, Value]])
     for app_id, port in first.items():
         name = naming.backend_name(app_id, port.number)
         maps[MapName.APP].setdefault(app_id.lower(), Target(name))
-
-
-def _port_owners(
-    ports: list[PortPart],
-    rules: PortRules,
-    incumbents: Mapping[int, BackendName],
-    problems: list[Problem],
-) -> dict[int, PortPart]:
-    """Who gets each service port; the others have a problem."""
-    claims: defaultdict[int, list[PortPart]] = defaultdict(list)
-    for port in ports:
-        claims[port.number].append(port)
-    owners: dict[int, PortPart] = {}
-    for number, claimants in sorted(claims.items()):
-        reason = _unusable(number, rules)
-        winner = None if reason else _winner(claimants, incumbents.get(number))
-        for port in claimants:
-            if port is winner:
-                owners[number] = port
-                continue
-            said = reason or f"service port {number} belongs to app {_id_of(winner)}"
-            problems.append(Problem(port.app_id, f"port {port.index}", said))
-    return owners
-
-
-def _unusable(number: int, rules: PortRules) -> str:
-    if number in rules.reserved:
-        return f"service port {number} is a port of the balancer itself"
-    if number in rules.busy:
-        return f"service port {number} cannot be bound here: {rules.busy[number]}"
-    return ""
-
-
-def _is_incumbent(port: PortPart, incumbents: Mapping[int, BackendName]) -> bool:
-    if not port.number or port.number not in incumbents:
-        return False
-    return naming.backend_name(port.app_id, port.number) == incumbents[port.number]
-
-
-def _winner(claimants: list[PortPart], incumbent: BackendName | None) -> PortPart:
-    for port in claimants:
-        if incumbent is not None and _is_incumbent(port, {port.number: incumbent}):
-            return port
-    return claimants[0]
-
-
-def _id_of(port: PortPart | None) -> str:
-    return port.app_id if port else "?"

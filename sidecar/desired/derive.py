@@ -10,15 +10,23 @@ from collections.abc import Mapping
 import attrs
 
 from sidecar.desired.addresses import Endpoint, ServicePort, endpoint, service_ports
+from sidecar.desired.checks import (
+    CheckRule,
+    check_of,
+    check_rule,
+    checked_port,
+    mode_of,
+    path_problem,
+)
 from sidecar.desired.labels import (
     CLOSING,
     PortLabels,
     balance_needs_http,
-    read_groups,
     read_port_labels,
     unread_labels,
 )
 from sidecar.desired.model import Archetype, Mode, Problem
+from sidecar.desired.readers import read_groups
 from sidecar.marathon.schema import App, AppId, Task, TaskId
 from sidecar.marathon.snapshot import covers
 
@@ -74,6 +82,7 @@ class PortPart:
     """What that assignment starts from: the port that the tasks serve."""
     labels: PortLabels
     archetype: Archetype
+    check: CheckRule
     endpoints: tuple[Endpoint, ...]
     kill_grace_seconds: float | None = None
 
@@ -95,7 +104,7 @@ def form_problems(app: App) -> tuple[Problem, ...]:
     for port in service_ports(app):
         labels, refused = read_port_labels(app.labels, port.index)
         problems += [Problem(app.id, name, reason) for name, reason in refused]
-        mode = _mode(app, port, labels)
+        mode = mode_of(app, port.index, labels)
         if mode is Mode.TCP and balance_needs_http(labels.balance):
             name = f"HAPROXY_{port.index}_BALANCE"
             problems.append(Problem(app.id, name, f"{labels.balance} needs mode http"))
@@ -122,17 +131,16 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
     for port in service_ports(form):
         labels, _ = read_port_labels(form.labels, port.index)
         if not port.udp_only and _taken(form, labels, rules):
-            # A port that is to be closed is not left open by the last good form.
-            unread = sorted(
-                {
-                    *unread_labels(form.labels, port.index),
-                    *unread_labels(app.labels, port.index),
-                }
-            )
-            problems += [_unread(app.id, f"HAPROXY_{port.index}_{name}") for name in unread]
+            unread = {
+                *unread_labels(form.labels, port.index),
+                *unread_labels(app.labels, port.index),
+            }
+            problems += [_unread(app.id, f"HAPROXY_{port.index}_{name}") for name in sorted(unread)]
             part, more = _derive_port(state, form, port, rules=rules, resolved=resolved)
             problems += more
-            if CLOSING.isdisjoint(unread):
+            closing = _closing_that_form_lacks(app, form, port.index)
+            problems += [_left_out(app.id, name) for name in closing]
+            if not closing:
                 ports.append(part)
     return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))))
 
@@ -143,18 +151,21 @@ def _derive_port(
     app_id = state.app.id
     labels, _ = read_port_labels(form.labels, port.index)
     tasks = [task for task in state.app.tasks if admitted(task, state, rules)]
-    endpoints, problems = _endpoints(state, tasks, port.index, resolved)
-    mode = _mode(form, port, labels)
-    if mode is Mode.TCP and labels.vhosts:
-        name = f"HAPROXY_{port.index}_VHOST"
-        problems += (Problem(app_id, name, "needs mode http; only its service port works"),)
+    mode = mode_of(form, port.index, labels)
+    check = check_rule(form, port.index, labels, mode)
+    endpoints, problems = _endpoints(state, tasks, port.index, check=check, resolved=resolved)
+    problems += _misfits(form, port.index, labels, mode)
+    sticky = labels.sticky and mode is Mode.HTTP
     part = PortPart(
         app_id,
         port.index,
         number=labels.port or port.number,
         assigned_by=port.container_port,
         labels=labels,
-        archetype=Archetype(mode, labels.balance, sticky=labels.sticky and mode is Mode.HTTP),
+        archetype=Archetype(
+            mode, labels.balance, sticky=sticky, check=check.kind, check_timeout=check.timeout
+        ),
+        check=check,
         endpoints=endpoints,
         kill_grace_seconds=form.task_kill_grace_period_seconds,
     )
@@ -173,16 +184,50 @@ def admitted(task: Task, state: AppState, rules: Rules) -> bool:
     return state.health.get(task.id, False)
 
 
+def _misfits(form: App, index: int, labels: PortLabels, mode: Mode) -> tuple[Problem, ...]:
+    """What is asked for and has no effect as the port is."""
+    problems: list[Problem] = []
+    check = check_of(form, index)
+    if check is not None and (why := path_problem(check.path or "/")):
+        problems.append(Problem(form.id, "healthChecks", why))
+    if mode is Mode.TCP:
+        said = {"VHOST": bool(labels.vhosts), "AUTH": labels.auth is not None}
+        reason = "needs mode http; only its service port works"
+        problems += [
+            Problem(form.id, f"HAPROXY_{index}_{name}", reason)
+            for name, given in said.items()
+            if given
+        ]
+    return tuple(problems)
+
+
+def _closing_that_form_lacks(app: App, form: App, index: int) -> tuple[str, ...]:
+    """Labels that close a port and that only the newest definition has, which cannot be used.
+
+    A port that is to be closed is not left open by the last good form.
+    """
+    names = [f"HAPROXY_{index}_{name}" for name in CLOSING]
+    return tuple(name for name in names if app.labels.get(name) and not form.labels.get(name))
+
+
+def _left_out(app_id: AppId, label: str) -> Problem:
+    reason = "cannot be used yet; the port is left out, since it would stand open"
+    return Problem(app_id, label, reason)
+
+
 def _unread(app_id: AppId, label: str) -> Problem:
-    """What to say of a label that is not read; one that would close the port keeps it out."""
-    closes = label.endswith(tuple(f"_{name}" for name in CLOSING))
-    kept_out = "; the port is left out, since it would stand open" if closes else ""
+    """What to say of a label that nobody reads."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in label[:80])
-    return Problem(app_id, shown, f"is not read by this version{kept_out}")
+    return Problem(app_id, shown, "is not read by this version")
 
 
 def _endpoints(
-    state: AppState, tasks: list[Task], index: int, resolved: Mapping[str, str]
+    state: AppState,
+    tasks: list[Task],
+    index: int,
+    *,
+    check: CheckRule,
+    resolved: Mapping[str, str],
 ) -> tuple[tuple[Endpoint, ...], tuple[Problem, ...]]:
     found: set[Endpoint] = set()
     unresolved: set[str] = set()
@@ -192,14 +237,20 @@ def _endpoints(
             continue
         where = endpoint(task, ports[index], resolved)
         if where is not None:
-            found.add(where)
+            asked = ports if check.port_index is not None else ()
+            places = [endpoint(task, port, resolved) for port in asked]
+            numbers = [place.port if place else None for place in places]
+            found.add(attrs.evolve(where, check_port=checked_port(check, numbers, index)))
         elif _lacks_only_resolution(task, ports[index]):
             unresolved.add(task.host)
     problems = tuple(
         Problem(state.app.id, "host", f"{host!r} of a task has no address") for host in unresolved
     )
-    ordered = sorted(found, key=lambda where: (where.host, where.address, where.port))
-    return tuple(ordered), problems
+
+    def order(where: Endpoint) -> tuple[str, str, int, int]:
+        return (where.host, where.address, where.port, where.check_port or 0)
+
+    return tuple(sorted(found, key=order)), problems
 
 
 def _lacks_only_resolution(task: Task, port: ServicePort) -> bool:
@@ -212,17 +263,6 @@ def _definition_of(task: Task, state: AppState) -> App:
         if covers(definition, task.version):
             return definition
     return state.app
-
-
-def _mode(app: App, port: ServicePort, labels: PortLabels) -> Mode:
-    if labels.mode is not None:
-        return labels.mode
-    if labels.vhosts:
-        return Mode.HTTP
-    for check in app.health_checks:
-        if check.port or (check.port_index or 0) == port.index:
-            return Mode.HTTP if check.protocol == "HTTP" else Mode.TCP
-    return Mode.TCP
 
 
 def _taken(form: App, labels: PortLabels, rules: Rules) -> bool:

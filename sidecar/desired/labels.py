@@ -1,52 +1,46 @@
 """The label language: what `HAPROXY_{n}_…` labels say about one service port.
 
-One table, `LABELS`, holds every label with its reader and its manual. A reader refuses by
-`LabelError`, whose text is the reason; the caller makes it a problem of that app. Nothing that a
-reader lets through holds a character that could end a token of HAProxy's configuration or of a
-Runtime API command.
+One table, `LABELS`, holds every label with its reader and its manual. What a reader refuses is made
+a problem of that app by the caller.
 """
 
-import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
 from sidecar.desired.model import Mode
-
-_TRUE = frozenset({"true", "t", "yes", "y"})
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
-_PATH = re.compile(r"[A-Za-z0-9\-._~!$&()*+,=:@%/]*")
-_LONGEST_HOST = 253
-_LONGEST_PATH = 1024  # a map command must fit in HAProxy's smallest usual buffer, many at a time
-_LARGEST_PORT = 65535
-_LARGEST_WEIGHT = 10**6
-_PLAIN_BALANCES = frozenset({"roundrobin", "leastconn", "first", "random", "source", "uri"})
-_BALANCE_WITH_ARGUMENT = re.compile(
-    r"random\([1-9][0-9]?\)|hdr\([a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?\)"
+from sidecar.desired.readers import (
+    NO_PATHS,
+    Auth,
+    LabelError,
+    Network,
+    Paths,
+    read_auth,
+    read_balance,
+    read_bind_address,
+    read_bind_options,
+    read_bool,
+    read_certificates,
+    read_groups,
+    read_index,
+    read_location,
+    read_mode,
+    read_networks,
+    read_paths,
+    read_port,
+    read_prefix,
+    read_vhosts,
+    read_weight,
 )
-
-
-class LabelError(ValueError):
-    """A label's text cannot be used; the message is the reason."""
-
-
-@attrs.frozen
-class Paths:
-    """The path prefixes of one port; `any_case` when the label begins with `-i`."""
-
-    prefixes: tuple[str, ...] = ()
-    any_case: bool = False
-    given: bool = False
 
 
 @attrs.frozen
 class PortLabels:
-    """What the labels of one service port ask for; None where a label says nothing."""
+    """What the labels of one service port ask for; None or nothing where a label says nothing."""
 
     vhosts: tuple[str, ...] = ()
-    paths: Paths = Paths()
+    paths: Paths = NO_PATHS
     port: int | None = None
     mode: Mode | None = None
     balance: str = "roundrobin"
@@ -54,6 +48,17 @@ class PortLabels:
     weight: int | None = None
     groups: frozenset[str] | None = None
     enabled: bool | None = None
+    redirect_to_https: bool = False
+    hsts: bool = False
+    networks: tuple[Network, ...] = ()
+    proxy_path: str = ""
+    answer_path: str = ""
+    root_path: str = ""
+    check_port_index: int | None = None
+    auth: Auth | None = None
+    bind_address: str = ""
+    bind_options: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -66,105 +71,117 @@ class Label:
     manual: str
 
 
-def read_groups(text: str) -> frozenset[str]:
-    """Names separated by commas, trimmed."""
-    return frozenset(name for part in text.split(",") if (name := part.strip()))
-
-
-def _read_vhosts(text: str) -> tuple[str, ...]:
-    """Host names separated by commas, lower-cased, in the label's order, each once."""
-    hosts = (host for part in text.split(",") if (host := part.strip().lower()))
-    return tuple(dict.fromkeys(_read_host(host) for host in hosts))
-
-
-def _read_host(host: str) -> str:
-    """A host as it stands in the Host header, where IPv6 addresses are in brackets."""
-    if len(host) <= _LONGEST_HOST and _HOST.fullmatch(host):
-        return host
-    try:
-        address = ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        raise LabelError(f"{_short(host)} is not a host name") from None
-    if address.scope_id is not None:  # it may hold any character, and no Host header has one
-        raise LabelError(f"{_short(host)} is an address with a zone")
-    return f"[{address}]"
-
-
-def _read_paths(text: str) -> Paths:
-    words = text.split()
-    any_case = words[:1] == ["-i"]
-    prefixes = words[1:] if any_case else words
-    for prefix in prefixes:
-        if not _PATH.fullmatch(prefix):
-            wrong = next(character for character in prefix if not _PATH.fullmatch(character))
-            raise LabelError(f"{_short(prefix)} has {wrong!r}, which no path may have here")
-        if len(prefix) > _LONGEST_PATH:
-            raise LabelError(f"a path is longer than {_LONGEST_PATH} characters")
-    if any_case:
-        prefixes = [prefix.lower() for prefix in prefixes]
-    # A path without a leading slash matches no request, as in the original; an empty label, all.
-    usable = tuple(dict.fromkeys(prefix for prefix in prefixes if prefix.startswith("/")))
-    return Paths(usable, any_case=any_case, given=bool(prefixes))
-
-
-def _read_port(text: str) -> int:
-    number = _read_int(text)
-    if not 1 <= number <= _LARGEST_PORT:
-        raise LabelError(f"{number} is not a port; ports are 1 to {_LARGEST_PORT}")
-    return number
-
-
-def _read_weight(text: str) -> int:
-    number = _read_int(text)
-    if abs(number) > _LARGEST_WEIGHT:
-        raise LabelError(f"{number} is too large; weights are at most {_LARGEST_WEIGHT}")
-    return number
-
-
-def _read_int(text: str) -> int:
-    stripped = text.strip()
-    if not re.fullmatch(r"[+-]?[0-9]{1,12}", stripped):
-        raise LabelError(f"{_short(text)} is not a whole number")
-    return int(stripped)
-
-
-def _read_mode(text: str) -> Mode:
-    try:
-        return Mode(text.strip().lower())
-    except ValueError:
-        raise LabelError(f"{_short(text)} is neither http nor tcp") from None
-
-
-def _read_balance(text: str) -> str:
-    balance = text.strip().lower()  # header names have no case
-    if balance == "static-rr":  # takes no server at run time; round robin is what it does
-        return "roundrobin"
-    if balance in _PLAIN_BALANCES or _BALANCE_WITH_ARGUMENT.fullmatch(balance):
-        return balance
-    known = ", ".join(sorted(_PLAIN_BALANCES))
-    raise LabelError(f"{_short(text)} is not one of {known}, random(n), hdr(name)")
-
-
-def read_bool(text: str) -> bool:
-    """True for `true`, `t`, `yes`, `y` in any case; all else is false, as in the original."""
-    return text.strip().lower() in _TRUE
-
-
 LABELS: tuple[Label, ...] = (
-    Label("VHOST", "vhosts", _read_vhosts, "Host names, separated by commas, on ports 80 and 443."),
-    Label("PATH", "paths", _read_paths, "Path prefixes, separated by spaces; -i: in any case."),
-    Label("PORT", "port", _read_port, "Replaces the service port."),
-    Label("MODE", "mode", _read_mode, "http or tcp."),
-    Label("BALANCE", "balance", _read_balance, "How requests are spread; roundrobin by default."),
-    Label("STICKY", "sticky", read_bool, "Clients stay with a task, by a cookie."),
-    Label("BACKEND_WEIGHT", "weight", _read_weight, "The larger wins where several rules match."),
+    Label(
+        "VHOST",
+        "vhosts",
+        read_vhosts,
+        "Host names, separated by commas, on ports 80 and 443. `*.example.com` stands for every"
+        " name below example.com that no app names itself.",
+    ),
+    Label(
+        "PATH",
+        "paths",
+        read_paths,
+        "Path prefixes, separated by spaces; `-i` before them: in any case. Needs a VHOST.",
+    ),
+    Label("PORT", "port", read_port, "Replaces the service port."),
+    Label(
+        "MODE",
+        "mode",
+        read_mode,
+        "http or tcp. By default http for a port with a VHOST or an HTTP health check, else tcp.",
+    ),
+    Label(
+        "BALANCE",
+        "balance",
+        read_balance,
+        "How requests are spread: roundrobin (the default), leastconn, first, random, random(n),"
+        " source, uri, hdr(name).",
+    ),
+    Label("STICKY", "sticky", read_bool, "Clients stay with a task, by a cookie. Needs mode http."),
+    Label(
+        "BACKEND_WEIGHT",
+        "weight",
+        read_weight,
+        "Where several rules match a request, the larger wins. 0 by default, 1 with a PATH.",
+    ),
     Label("GROUP", "groups", read_groups, "Replaces HAPROXY_GROUP for this port."),
-    Label("ENABLED", "enabled", read_bool, "false leaves this port out."),
+    Label(
+        "ENABLED",
+        "enabled",
+        read_bool,
+        "false leaves this port out; with --strict-mode only true lets it in.",
+    ),
+    Label(
+        "REDIRECT_TO_HTTPS",
+        "redirect_to_https",
+        read_bool,
+        "Requests on port 80 are sent to https, with status 301.",
+    ),
+    Label(
+        "USE_HSTS",
+        "hsts",
+        read_bool,
+        "Answers carry Strict-Transport-Security: max-age=15768000.",
+    ),
+    Label(
+        "BACKEND_NETWORK_ALLOWED_ACL",
+        "networks",
+        read_networks,
+        "Addresses and networks that may come in, separated by spaces; others get 403, on TCP ports"
+        " a closed connection.",
+    ),
+    Label(
+        "HTTP_BACKEND_PROXYPASS_PATH",
+        "proxy_path",
+        read_prefix,
+        "This prefix is taken off request paths, and tasks see the vhost as Host.",
+    ),
+    Label(
+        "HTTP_BACKEND_REVPROXY_PATH",
+        "answer_path",
+        read_location,
+        "Answers whose Location is on this host are sent here instead.",
+    ),
+    Label(
+        "HTTP_BACKEND_REDIR",
+        "root_path",
+        read_location,
+        "A request for / of the vhost is sent here, with status 301.",
+    ),
+    Label(
+        "BACKEND_HEALTHCHECK_PORT_INDEX",
+        "check_port_index",
+        read_index,
+        "The port of the same task at which HAProxy checks this one.",
+    ),
+    Label(
+        "AUTH",
+        "auth",
+        read_auth,
+        "realm:user:hash. Ports 80 and 443 ask for the password; the hash is crypt(3)'s.",
+    ),
+    Label(
+        "BIND_ADDR", "bind_address", read_bind_address, "The address that the service port binds."
+    ),
+    Label(
+        "BIND_OPTIONS",
+        "bind_options",
+        read_bind_options,
+        "More words for the bind line of the service port.",
+    ),
+    Label(
+        "SSL_CERT",
+        "certificates",
+        read_certificates,
+        "The service port speaks TLS with this certificate, a path as HAProxy sees it.",
+    ),
 )
 
 
-CLOSING = frozenset({"AUTH", "BACKEND_NETWORK_ALLOWED_ACL"})
-"""Labels of marathon-lb that are not read yet and without which a port would stand open."""
+CLOSING = ("AUTH", "BACKEND_NETWORK_ALLOWED_ACL")
+"""Labels without which a port stands open."""
 
 
 def unread_labels(labels: Mapping[str, str], index: int) -> tuple[str, ...]:
@@ -195,9 +212,3 @@ def read_port_labels(
 def balance_needs_http(balance: str) -> bool:
     """Whether an algorithm looks at the request, which a TCP backend does not have."""
     return balance.startswith(("uri", "hdr("))
-
-
-def _short(text: str) -> str:
-    """A label's text, quoted for a person, of bounded length and on one line."""
-    longest = 60
-    return repr(text if len(text) <= longest else text[:longest] + "…")

@@ -5,6 +5,7 @@ took it in) is the plan's business.
 """
 
 import enum
+import hashlib
 from collections.abc import Mapping
 from typing import NewType
 
@@ -38,6 +39,38 @@ class MapName(enum.Enum):
     """service port -> http or tcp"""
     PORT = "port2backend.map"
     """service port -> backend"""
+    WILDCARD = "wildcard2host.map"
+    """what follows `*.` in a host with a wildcard -> that host, as the maps above have it"""
+
+
+class TraitMap(enum.Enum):
+    """The map files that say how one backend treats its requests; keys begin with the backend.
+
+    A key is the backend's name, and for some maps `|` and more; each value is the file's name.
+    """
+
+    CHECK_PATH = "backend2check.map"
+    """backend -> path of its HTTP health check"""
+    PROXY_PATH = "backend2proxypath.map"
+    """backend -> the prefix that is taken off request paths, lower-cased"""
+    PROXY_HOST = "backend2proxyhost.map"
+    """backend -> the Host that its tasks see"""
+    ANSWER_PATH = "backend2answerpath.map"
+    """backend|host, and backend| for an answer that names no host -> the Location to give"""
+    ROOT_PATH = "backend2rootpath.map"
+    """backend|host -> where a request for / of that host is sent"""
+    NETWORKS = "backend2networks.map"
+    """backend|version and leading hex digits of an address -> allowed"""
+    FLAGS = "backend2flags.map"
+    """backend -> words; a feature above is looked at only where its word is there"""
+
+
+class Check(enum.Enum):
+    """How HAProxy itself checks the servers of a backend."""
+
+    NONE = "none"
+    CONNECT = "connect"
+    HTTP = "http"
 
 
 @attrs.frozen(order=True)
@@ -45,19 +78,27 @@ class Archetype:
     """What a backend is made from: all that no command can change later.
 
     `balance` is HAProxy's algorithm as it stands in the configuration, from a closed set of forms.
+    `check_timeout` is in seconds, one of `CHECK_TIMEOUTS`, and 0 where nothing is checked.
     """
 
     mode: Mode = attrs.field(order=lambda mode: mode.value)
     balance: str = "roundrobin"
     sticky: bool = False
+    check: Check = attrs.field(default=Check.NONE, order=lambda check: check.value)
+    check_timeout: int = 0
 
     @property
     def name(self) -> str:
         """The name of its `defaults` section, from which spares take theirs."""
         balance = self.balance.translate(_BALANCE_TO_NAME).rstrip("-").lower()
+        sticky = ["sticky"] if self.sticky else []
+        checked = [] if self.check is Check.NONE else [f"{self.check.value}{self.check_timeout}s"]
         # The algorithm comes last: a header's name may end in anything, also in "-sticky".
-        return "-".join([self.mode.value, *(["sticky"] if self.sticky else []), balance])
+        return "-".join([self.mode.value, *sticky, *checked, balance])
 
+
+CHECK_TIMEOUTS = (5, 20, 60)
+"""Seconds: a check's timeout belongs to the backend, so it is rounded up to one of these."""
 
 _BALANCE_TO_NAME = str.maketrans("() ", "---")
 
@@ -67,7 +108,8 @@ class Server:
     """One task in one backend, at an IP address; `id` is HAProxy's numeric server id.
 
     The id follows from the name (several balancers agree on consistent hashes), and HAProxy 2.6
-    spreads hashed traffic over dynamic servers only when each has one.
+    spreads hashed traffic over dynamic servers only when each has one. `keywords` are words of
+    HAProxy's `server` line that no command changes later, such as those of its health check.
     """
 
     name: ServerName
@@ -76,16 +118,28 @@ class Server:
     id: int
     cookie: str | None = None
     weight: int = 1
+    keywords: tuple[str, ...] = ()
+
+    @property
+    def checked(self) -> bool:
+        """Whether HAProxy checks its health."""
+        return "check" in self.keywords
 
     @property
     def spec(self) -> str:
         """Its keywords that HAProxy does not report; the ledger keeps this text."""
-        return f"cookie:{self.cookie}" if self.cookie else "-"
+        cookie = [f"cookie:{self.cookie}"] if self.cookie else []
+        return "/".join([*cookie, *self.keywords]) or "-"
 
 
 @attrs.frozen
 class Backend:
-    """One service port of one app, with the servers that are to get its traffic, by name."""
+    """One service port of one app, with the servers that are to get its traffic, by name.
+
+    `traits` are its entries in the maps that are keyed by backend: for each map what follows the
+    backend's name in the key, and the value. `section` is raw configuration, lines of its own
+    section, and `preamble` whole sections that those refer to; both are structure.
+    """
 
     name: BackendName
     app_id: AppId
@@ -93,6 +147,32 @@ class Backend:
     archetype: Archetype
     servers: tuple[Server, ...]
     kill_grace_seconds: float | None = None
+    traits: Mapping[TraitMap, Mapping[str, str]] = attrs.field(factory=dict, hash=False)
+    section: str = ""
+    preamble: str = ""
+
+    @property
+    def made_from(self) -> str:
+        """What its HAProxy backend must have been made from; the ledger keeps this word."""
+        if not (self.section or self.preamble):
+            return self.archetype.name
+        digest = hashlib.sha256(f"{self.preamble}\n{self.section}".encode()).hexdigest()[:12]
+        return f"{self.archetype.name}+{digest}"
+
+
+@attrs.frozen
+class Frontend:
+    """A service port's own frontend: what follows `bind` in it, address and port first."""
+
+    port: int
+    address: str
+    options: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Changes when HAProxy would have to bind it otherwise."""
+        text = f"{self.address} {self.options}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @attrs.frozen
@@ -139,3 +219,5 @@ class Desired:
     problems: tuple[Problem, ...] = ()
     port_owners: Mapping[int, BackendName] = attrs.field(factory=dict)
     """Whose each service port is, also of apps that have no task at the moment."""
+    frontends: Mapping[int, Frontend] = attrs.field(factory=dict)
+    """The service ports that are bound in a way of their own."""

@@ -4,13 +4,17 @@ Rules are ordered as marathon-lb orders them (larger weight, then app id, then s
 first match wins). HAProxy looks up the longest prefix, so each prefix's entry names the best rule
 among all whose prefix it extends; an entry that would say what a shorter one says already is left
 out. Rules with `-i` live in a map of their own, and ranks decide where both maps hit.
+
+A host with a wildcard (`*.example.com`) stands for every name below it that no rule names. The
+rules of the wildcards above a host stand behind its own in its entries; so HAProxy, which looks the
+host up first and then the longest wildcard, never has to look further.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from sidecar.desired.model import BackendName, MapName, Target
+from sidecar.desired.model import BackendName, MapName, Problem, Target, Text, Value
 from sidecar.marathon.schema import AppId
 
 _DEFAULT_WEIGHT = 0
@@ -28,32 +32,80 @@ class Rule:
     app_id: AppId
     port: int
     backend: BackendName
+    index: int = 0
 
     @property
     def order(self) -> tuple[int, AppId, int, bool, str]:
-        """The sort key: the smallest wins."""
+        """The sort key among the rules of one host: the smallest wins."""
         default = _DEFAULT_WEIGHT if self.prefix is None else _DEFAULT_WEIGHT_WITH_PATH
         weight = default if self.weight is None else self.weight
         return (-weight, self.app_id, self.port, self.any_case, self.prefix or "")
 
 
-def host_entries(rules: Iterable[Rule]) -> Mapping[MapName, Mapping[str, Target]]:
-    """The map entries of one host, from all its rules."""
-    ranked = list(enumerate(sorted(rules, key=lambda rule: rule.order)))
+def wildcards_over(host: str) -> tuple[str, ...]:
+    """The wildcards that a host (or another wildcard) falls under, the closest first."""
+    labels = host.removeprefix("*.").split(".")
+    first = 0 if host.startswith("*.") else 1
+    names = (f"*.{'.'.join(labels[start:])}" for start in range(first, len(labels)))
+    return tuple(name for name in names if name != host)
+
+
+def host_entries(
+    host: str, rules: Iterable[Rule], above: Iterable[Rule] = ()
+) -> tuple[Mapping[MapName, Mapping[str, Value]], tuple[Problem, ...]]:
+    """The map entries of one host, and the problems of those whose rules never match.
+
+    `above` are the rules of wildcards that the host falls under; all of them rank behind its own.
+    """
+    own = sorted(rules, key=lambda rule: rule.order)
+    # The closest wildcard first, by the length of its name; `sorted` keeps the order of equals.
+    others = sorted(above, key=lambda rule: (-len(rule.host), rule.order))
+    ranked = list(enumerate([*own, *others]))
     everywhere = next(((rank, rule) for rank, rule in ranked if rule.prefix is None), None)
-    entries: dict[MapName, dict[str, Target]] = {
+    entries: dict[MapName, dict[str, Value]] = {
         MapName.DOMAIN: {},
-        MapName.HOST_PATH: _prefixes(ranked, everywhere, any_case=False),
-        MapName.HOST_PATH_ANY_CASE: _prefixes(ranked, everywhere, any_case=True),
+        MapName.HOST_PATH: _prefixes(host, ranked, everywhere, any_case=False),
+        MapName.HOST_PATH_ANY_CASE: _prefixes(host, ranked, everywhere, any_case=True),
+        MapName.WILDCARD: {host[2:]: Text(host)} if host.startswith("*.") else {},
     }
     if everywhere is not None:
-        entries[MapName.DOMAIN][everywhere[1].host] = Target(everywhere[1].backend)
-    return entries
+        entries[MapName.DOMAIN][host] = Target(everywhere[1].backend)
+    return entries, tuple(_never_matched(own))
+
+
+def _never_matched(ranked: Sequence[Rule]) -> Iterator[Problem]:
+    """The rules for whose every request a better one of another backend is there."""
+    best: dict[tuple[str, bool], Rule] = {}
+    for rule in ranked:
+        winner = _covering(rule, best)
+        if winner is not None and winner.backend != rule.backend:
+            where = f"{rule.host}{rule.prefix or ''}"
+            reason = f"{where} goes to app {winner.app_id} (service port {winner.port})"
+            yield Problem(rule.app_id, f"HAPROXY_{rule.index}_VHOST", reason)
+        best.setdefault((rule.prefix or "", rule.any_case), rule)
+
+
+def _covering(rule: Rule, best: Mapping[tuple[str, bool], Rule]) -> Rule | None:
+    """A better rule that matches all that this one does: of a shorter prefix, or the same."""
+    prefix = rule.prefix or ""
+    for length in range(len(prefix) + 1):
+        found = best.get((prefix[:length].lower(), True))
+        if not rule.any_case:
+            found = found or best.get((prefix[:length], False))
+        # Without a path a rule matches everything, in any case.
+        found = found or best.get(("", False))
+        if found is not None:
+            return found
+    return None
 
 
 def _prefixes(
-    ranked: list[tuple[int, Rule]], everywhere: tuple[int, Rule] | None, *, any_case: bool
-) -> dict[str, Target]:
+    host: str,
+    ranked: list[tuple[int, Rule]],
+    everywhere: tuple[int, Rule] | None,
+    *,
+    any_case: bool,
+) -> dict[str, Value]:
     """The entries of one path map; `everywhere` beats those that rank behind it."""
     best: dict[str, tuple[int, Rule]] = {}
     for rank, rule in ranked:
@@ -61,7 +113,7 @@ def _prefixes(
             best.setdefault(rule.prefix, (rank, rule))
     if everywhere is not None:
         best[""] = everywhere
-    entries: dict[str, Target] = {}
+    entries: dict[str, Value] = {}
     winner_at: dict[str, tuple[int, Rule]] = {}
     for prefix in sorted(best):  # a prefix sorts before all that it begins
         above = _longest_before(winner_at, prefix)
@@ -69,7 +121,7 @@ def _prefixes(
         winner_at[prefix] = winner
         if prefix and winner is not above:
             rank, rule = winner
-            entries[rule.host + prefix] = Target(rule.backend, rank)
+            entries[host + prefix] = Target(rule.backend, rank)
     return entries
 
 

@@ -46,9 +46,11 @@ def encode(  # noqa: C901 (a flat list of cases)
             words += [_socket_address(server.address, server.port), "id", str(server.id)]
             words += ["weight", str(server.weight)] if server.weight != 1 else []
             words += ["cookie", server.cookie] if server.cookie else []
-            return (_command(*words),)
-        case EnableServer(backend, name):
-            return (_state(backend, name, "ready"),)
+            return (_command(*words, *server.keywords),)
+        case EnableServer(backend, name, checked):
+            # `check` alone does nothing at a server that came at run time.
+            checks = [_command("enable", "health", f"{backend}/{name}")] if checked else []
+            return (*checks, _state(backend, name, "ready"))
         case StopServer(backend, name):
             return (_state(backend, name, "maint"),)
         case MoveServer(backend, name, address, port):

@@ -14,7 +14,16 @@ from collections.abc import Iterable, Mapping
 import attrs
 import jinja2
 
-from sidecar.desired.model import Archetype, Backend, Desired, Mode
+from sidecar.desired.model import (
+    CHECK_TIMEOUTS,
+    Archetype,
+    Backend,
+    Check,
+    Desired,
+    Frontend,
+    Mode,
+    TraitMap,
+)
 from sidecar.plan import facts as stated
 from sidecar.plan.facts import Expected
 from sidecar.plan.maps import encode_entries
@@ -22,6 +31,7 @@ from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER, LedgerRow
 from sidecar.plan.pools import spare_name
 from sidecar.plan.ports import write_ranges
 from sidecar.plan.servers import ledger_key
+from sidecar.plan.traits import encode_traits
 
 CONFIG_FILE = "haproxy.cfg"
 FACT_PREFIX = "SKELETON_"
@@ -82,6 +92,7 @@ class Renderer:
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            keep_trailing_newline=True,
             autoescape=False,  # noqa: S701 (no HTML; every value is of a closed alphabet)
         )
         self._backend = functools.lru_cache(maxsize=50_000)(_backend_text)
@@ -94,18 +105,21 @@ class Renderer:
         archetypes = archetypes_of(backends)
         pools = _pools(backends, archetypes, layout)
         expected = self.expected(desired, layout)
-        sections = dict(self._sections(layout))
+        # A port is bound once: what has a frontend of its own is cut out of the range.
+        cut = attrs.evolve(layout, bound=layout.bound - frozenset(desired.frontends))
+        sections = dict(self._sections(cut))
         text = self._template("haproxy.cfg.j2").render(
             global_section=sections.pop("GLOBAL"),
             facts={
                 **expected.sections,
                 stated.PORTS: write_ranges(layout.bound),
                 stated.FRONTENDS: write_ranges(layout.reserved),
+                stated.OWN_PORTS: stated.write_digests(stated.own_ports(desired.frontends)),
                 stated.ARCHETYPES: stated.write_digests(expected.archetypes),
             },
             nothing=NOTHING,
-            frontends="\n\n".join(sections.values()),
-            archetypes=[self._archetype(archetype) for archetype in archetypes],
+            frontends="\n\n".join([*sections.values(), *self._own_frontends(desired, layout)]),
+            archetypes=[self._archetype(archetype, layout.state_dir) for archetype in archetypes],
             backends=[self._backend(backend) for backend in backends],
             spares=[
                 (spare_name(name, number + 1), name)
@@ -126,7 +140,7 @@ class Renderer:
                 "RANGE": layout.service_ports.replace(" ", ""),
             },
             {
-                archetype.name: _digest(self._archetype(archetype))
+                archetype.name: _digest(self._archetype(archetype, layout.state_dir))
                 for archetype in archetypes_of(desired.backends.values())
             },
         )
@@ -141,9 +155,21 @@ class Renderer:
             if not absent.get(name)
         }
 
-    def _archetype_text(self, archetype: Archetype) -> str:
+    def _own_frontends(self, desired: Desired, layout: Layout) -> list[str]:
+        """The frontends of service ports that are bound in a way of their own."""
+        return [
+            self._template("sections/own_port.cfg.j2")
+            .render(layout=layout, port=port, bind_line=_own_bind(frontend, layout))
+            .strip()
+            for port, frontend in sorted(desired.frontends.items())
+        ]
+
+    def _archetype_text(self, archetype: Archetype, state_dir: str) -> str:
         text = self._template("sections/archetype.cfg.j2").render(
-            archetype=archetype, hashed=archetype.balance.startswith(_HASHED)
+            archetype=archetype,
+            hashed=archetype.balance.startswith(_HASHED),
+            http=archetype.mode is Mode.HTTP,
+            maps={trait.name: f"{state_dir}/{trait.value}" for trait in TraitMap},
         )
         return text.strip()
 
@@ -153,12 +179,20 @@ class Renderer:
 
 def common_archetypes() -> tuple[Archetype, ...]:
     """The archetypes that are always there, so that an app with one never needs a reload."""
+    connect = [(Check.CONNECT, timeout) for timeout in CHECK_TIMEOUTS]
+    request = [(Check.HTTP, timeout) for timeout in CHECK_TIMEOUTS]
     http = [
-        Archetype(Mode.HTTP, balance, sticky=sticky)
+        Archetype(Mode.HTTP, balance, sticky=sticky, check=check, check_timeout=timeout)
         for balance in _COMMON_BALANCES
         for sticky in (False, True)
+        for check, timeout in ((Check.NONE, 0), *connect, *request)
     ]
-    tcp = [Archetype(Mode.TCP, balance) for balance in _COMMON_BALANCES if balance != "uri"]
+    tcp = [
+        Archetype(Mode.TCP, balance, check=check, check_timeout=timeout)
+        for balance in _COMMON_BALANCES
+        if balance != "uri"
+        for check, timeout in ((Check.NONE, 0), *connect)
+    ]
     return tuple(sorted([*http, *tcp], key=lambda archetype: archetype.name))
 
 
@@ -183,14 +217,24 @@ def _pools(
     return sizes
 
 
+def _own_bind(frontend: Frontend, layout: Layout) -> str:
+    address = frontend.address or layout.bind
+    if ":" in address and not address.startswith("["):
+        address = f"[{address}]"
+    return f"{address}:{frontend.port} {frontend.options}".rstrip()
+
+
 def _backend_text(backend: Backend) -> str:
-    lines = [f"backend {backend.name} from {backend.archetype.name}"]
+    lines = [f"{backend.preamble}\n"] if backend.preamble else []
+    lines.append(f"backend {backend.name} from {backend.archetype.name}")
+    lines += [backend.section] if backend.section else []
     for server in backend.servers:
         address = f"[{server.address}]" if ":" in server.address else server.address
         cookie = f" cookie {server.cookie}" if server.cookie else ""
         weight = f" weight {server.weight}" if server.weight != 1 else ""
         where = f"{address}:{server.port}"
-        lines.append(f"    server {server.name} {where} id {server.id}{weight}{cookie}")
+        keywords = "".join(f" {word}" for word in server.keywords)
+        lines.append(f"    server {server.name} {where} id {server.id}{weight}{cookie}{keywords}")
     return "\n".join(lines)
 
 
@@ -200,8 +244,10 @@ def _map_texts(desired: Desired, pools: Mapping[str, int]) -> dict[str, str]:
         name.value: _map_text(encode_entries(entries, places))
         for name, entries in desired.maps.items()
     }
+    for trait in TraitMap:
+        texts[trait.value] = _map_text(encode_traits(desired.backends, places, trait))
     rows = {
-        str(name): LedgerRow(name, backend.app_id, backend.port, backend.archetype.name).encode()
+        str(name): LedgerRow(name, backend.app_id, backend.port, backend.made_from).encode()
         for name, backend in desired.backends.items()
     }
     for archetype, size in pools.items():

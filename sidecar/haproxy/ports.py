@@ -1,6 +1,7 @@
 """Which ports HAProxy could not bind: found by binding each, for a moment, as HAProxy would."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -34,4 +35,19 @@ def _refusal(host: str, port: int) -> str:
             probe.bind((host, port))
         except OSError as error:
             return _REASONS.get(error.errno or 0, f"cannot be bound: {error.strerror}")
+    return ""
+
+
+def address_problem(address: str) -> str:
+    """Why no port of this address can be bound; empty if it can, and for what is no IP address."""
+    try:
+        ip = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return ""
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6  # noqa: PLR2004 (the versions)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((str(ip), 0))
+        except OSError as error:
+            return error.strerror or str(error)
     return ""

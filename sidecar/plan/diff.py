@@ -11,7 +11,7 @@ import attrs
 
 from sidecar.desired.model import BackendName, Desired, ServerName
 from sidecar.marathon.schema import AppId
-from sidecar.plan import facts, maps, ports, servers
+from sidecar.plan import facts, maps, ports, servers, traits
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import (
     ALL_MAPS,
@@ -59,6 +59,7 @@ def plan(
     }
     staying = kept | allocation.misfits
     maps.route(phases, desired.maps, fitting, observed, kept=staying, stubborn=stubborn)
+    traits.treat(phases, desired.backends, allocation.location, observed, kept=kept)
     _empty(phases, desired, observed, allocation, kept)
     phases = attrs.evolve(phases, deletions=[_cut(step, expired) for step in phases.deletions])
     return Plan(phases.in_order(), _reasons(desired, observed, expected, allocation))
@@ -76,7 +77,7 @@ def _claim(
     """Write into the ledger whose backend this is."""
     backend = desired.backends[name]
     row = observed.row(place)
-    archetype = row.archetype if row else backend.archetype.name
+    archetype = row.archetype if row else backend.made_from
     wanted = LedgerRow(name, backend.app_id, backend.port, archetype).encode()
     current = observed.maps[BACKEND_LEDGER]
     if place not in current:
@@ -132,6 +133,14 @@ def _reasons(
     )
     unbound = desired.service_ports - ports.read_ranges(observed.facts.get(facts.PORTS, ""))
     outside = tuple(Reason("port", f"service port {port} is not bound") for port in sorted(unbound))
+    stated = facts.read_digests(observed.facts.get(facts.OWN_PORTS, ""))
+    wanted = facts.own_ports(desired.frontends)
+    otherwise = tuple(
+        Reason("bind", f"service port {port} is bound otherwise than it should be")
+        for port in sorted(desired.service_ports - unbound)
+        if stated.get(str(port)) != wanted.get(str(port))
+    )
     lost = observed.unclaimed()
     ledger = (Reason("backend", f"{len(lost)} have servers and no row in the ledger"),)
-    return (*sections, *archetypes, *outside, *(ledger if lost else ()), *allocation.reasons)
+    unclaimed = ledger if lost else ()
+    return (*sections, *archetypes, *outside, *otherwise, *unclaimed, *allocation.reasons)

@@ -19,6 +19,7 @@ _ORDER = (
     MapName.HOST_PATH,
     MapName.HOST_PATH_ANY_CASE,
     MapName.DOMAIN,
+    MapName.WILDCARD,  # what it leads to is there by then
 )
 _COST_OF_A_REPLACEMENT = 8  # prepare, commit and the payload's framing, counted in entries
 

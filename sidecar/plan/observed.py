@@ -1,7 +1,7 @@
 """What HAProxy says it has, as frozen values: its own reports and our ledger maps.
 
 The ledger keeps what HAProxy cannot report. `backend2app.map` has one entry for every backend,
-`<backend> -> <owner or -> <app id or -> <service port> <archetype>`; `server2spec.map` has one for
+`<backend> -> <owner or -> <app id or -> <service port> <made from>`; `server2spec.map` has one for
 every server, `<backend>/<server> -> <keywords>`.
 """
 
@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 import attrs
 
-from sidecar.desired.model import BackendName, MapName, ServerName
+from sidecar.desired.model import BackendName, MapName, ServerName, TraitMap
 
 BACKEND_LEDGER = "backend2app.map"
 SERVER_LEDGER = "server2spec.map"
 LEDGERS = (BACKEND_LEDGER, SERVER_LEDGER)
-ALL_MAPS = (*(name.value for name in MapName), *LEDGERS)
+TRAIT_FILES = frozenset(name.value for name in TraitMap)
+ALL_MAPS = (*(name.value for name in MapName), *(name.value for name in TraitMap), *LEDGERS)
 
 
 class State(enum.Enum):
@@ -38,11 +39,13 @@ class ObservedServer:
     state: State
     usable: bool
     """Whether HAProxy sends it new requests now."""
+    checked: bool = False
+    """Whether HAProxy checks its health."""
 
 
 @attrs.frozen
 class LedgerRow:
-    """A row of `backend2app.map`."""
+    """A row of `backend2app.map`; `archetype` is the word that says what it was made from."""
 
     owner: BackendName | None
     app_id: str

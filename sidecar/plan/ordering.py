@@ -1,11 +1,13 @@
 """The order of a plan's steps, and why an interruption after any of them does no harm.
 
 1. claims: the ledger says whose a backend is before anything enters it;
-2. additions: servers come in (each noted in the ledger before it exists, enabled last);
-3. entries: keys are added and changed, and only then taken away, so that no host is without one;
-4. stops: servers that leave get no new request; whatever replaces them is in by now;
-5. deletions: a server goes once its streams have ended; its ledger row goes after it;
-6. releases: a backend is free when nothing is left in it.
+2. traits: how a backend treats requests is said before any gets there;
+3. additions: servers come in (each noted in the ledger before it exists, enabled last);
+4. entries: keys are added and changed, and only then taken away, so that no host is without one;
+5. removed traits: what a backend need not do any more, since nothing leads there that needed it;
+6. stops: servers that leave get no new request; whatever replaces them is in by now;
+7. deletions: a server goes once its streams have ended; its ledger row goes after it;
+8. releases: a backend is free when nothing is left in it.
 """
 
 import attrs
@@ -19,8 +21,10 @@ class Phases:
 
     claims: list[MapStep] = attrs.field(factory=list)
     additions: list[ServerStep | MapStep] = attrs.field(factory=list)
+    traits: list[MapStep] = attrs.field(factory=list)
     entries: list[MapStep] = attrs.field(factory=list)
     removed_entries: list[MapStep] = attrs.field(factory=list)
+    removed_traits: list[MapStep] = attrs.field(factory=list)
     stops: list[StopServer] = attrs.field(factory=list)
     deletions: list[DeleteServer] = attrs.field(factory=list)
     releases: list[MapStep] = attrs.field(factory=list)
@@ -29,9 +33,11 @@ class Phases:
         """All steps, as they are to be sent."""
         return (
             *self.claims,
+            *self.traits,
             *self.additions,
             *self.entries,
             *self.removed_entries,
+            *self.removed_traits,
             *self.stops,
             *self.deletions,
             *self.releases,

@@ -51,31 +51,32 @@ def allocate(desired: Mapping[BackendName, Backend], observed: Observed) -> Allo
     location: dict[BackendName, str] = {}
     reasons: dict[str, Reason] = {}
     for name, backend in sorted(desired.items()):
-        archetype = backend.archetype.name
-        place = _place(name, archetype, rows, held[name]) or next(iter(free[archetype]), None)
+        made_from = backend.made_from
+        place = _place(name, made_from, rows, held[name]) or next(iter(free[made_from]), None)
         if place is None:
-            reasons.setdefault(archetype, _nowhere(archetype, rows))
+            reason = _nowhere(backend, rows)
+            reasons.setdefault(str(reason), reason)
             place = next(iter(held[name]), None)
         if place is not None:
-            free[archetype].pop(place, None)
+            free[made_from].pop(place, None)
             location[name] = place
     misfits = frozenset(
         place
         for name, place in location.items()
         if not rows[place].archetype.startswith(f"{desired[name].archetype.mode.value}-")
     )
-    ordered = tuple(reasons[archetype] for archetype in sorted(reasons))
+    ordered = tuple(reasons[text] for text in sorted(reasons))
     return Allocation(location, ordered, misfits)
 
 
 def _place(
-    name: BackendName, archetype: str, rows: Mapping[str, LedgerRow], held: list[str]
+    name: BackendName, made_from: str, rows: Mapping[str, LedgerRow], held: list[str]
 ) -> str | None:
     """A place that is already its own: what it has, or the free backend of its name."""
-    fitting = [place for place in held if rows[place].archetype == archetype]
+    fitting = [place for place in held if rows[place].archetype == made_from]
     own = rows.get(name)
     if name in fitting or not fitting:
-        usable = own is not None and own.archetype == archetype and own.owner in {None, name}
+        usable = own is not None and own.archetype == made_from and own.owner in {None, name}
         return name if usable else next(iter(fitting), None)
     return fitting[0]
 
@@ -91,7 +92,10 @@ def _free_spares(
     return free
 
 
-def _nowhere(archetype: str, rows: Mapping[str, LedgerRow]) -> Reason:
+def _nowhere(backend: Backend, rows: Mapping[str, LedgerRow]) -> Reason:
+    archetype = backend.archetype.name
+    if backend.made_from != archetype:
+        return Reason("raw configuration", f"{backend.name} has lines of its own")
     if any(row.archetype == archetype and is_spare(name) for name, row in rows.items()):
         return Reason("spares", f"no spare backend of {archetype} is left")
-    return Reason("archetype", f"no backend of {archetype} exists yet")
+    return Reason("archetype", f"new archetype {archetype}")

@@ -71,7 +71,7 @@ def _add(place: str, server: Server, observed: Observed) -> list[ServerStep | Ma
     return [
         *_note(place, server, observed),
         AddServer(place, server),
-        EnableServer(place, server.name),
+        EnableServer(place, server.name, checked=server.checked),
     ]
 
 
@@ -97,11 +97,13 @@ def _adjust(place: str, server: Server, current: ObservedServer) -> list[ServerS
         steps.append(MoveServer(place, server.name, server.address, server.port))
     if current.weight != server.weight:
         steps.append(WeighServer(place, server.name, server.weight))
-    if current.state is State.READY and not current.usable:
+    if current.state is State.READY and not current.usable and not server.checked:
         # Nothing checks it, so somebody said `health down`; only a way through maint brings it up.
         steps.append(StopServer(place, server.name))
-    if current.state is not State.READY or not current.usable:
-        steps.append(EnableServer(place, server.name))
+    unchecked = server.checked and not current.checked
+    unused = not current.usable and not server.checked
+    if current.state is not State.READY or unused or unchecked:
+        steps.append(EnableServer(place, server.name, checked=server.checked))
     return steps
 
 
@@ -144,4 +146,4 @@ def _stand_in(
     current = observed.backends[place].get(name)
     if current is not None:
         return [*_adjust(place, copy, current)]
-    return [AddServer(place, copy), EnableServer(place, name)]
+    return [AddServer(place, copy), EnableServer(place, name, checked=copy.checked)]

@@ -17,10 +17,11 @@ class AddServer:
 
 @attrs.frozen
 class EnableServer:
-    """Let a server get requests."""
+    """Let a server get requests, at once; and have its health `checked`, if it is to be."""
 
     backend: str
     name: ServerName
+    checked: bool = False
 
 
 @attrs.frozen
@@ -104,7 +105,8 @@ Step = ServerStep | MapStep
 class Reason:
     """Why a reload is needed: `kind` is of a small closed set (a metric's label), `detail` is not.
 
-    Kinds: section, archetype, spares, port, map, backend, true names, signal.
+    Kinds: section, archetype, raw configuration, spares, port, bind, map, backend, true names,
+    signal.
     """
 
     kind: str

@@ -14,7 +14,7 @@ from sidecar.haproxy import commands
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.replies import Verdict, VerdictKind, judge, read_map
 from sidecar.haproxy.runtime import RuntimeApi
-from sidecar.plan.observed import BACKEND_LEDGER, LEDGERS, SERVER_LEDGER
+from sidecar.plan.observed import BACKEND_LEDGER, LEDGERS, SERVER_LEDGER, TRAIT_FILES
 from sidecar.plan.servers import stands_in_for
 from sidecar.plan.steps import (
     AddEntry,
@@ -29,6 +29,7 @@ from sidecar.plan.steps import (
     StopServer,
     WeighServer,
 )
+from sidecar.plan.traits import place_of
 
 _UNSAYABLE = "it holds a character that no command may have"
 _SKIPPED = "not sent, since a step that it depends on did not come out"
@@ -63,7 +64,10 @@ class _Blocked:
     def block(self, step: Step, verdict: Verdict) -> None:
         if isinstance(step, AddEntry | SetEntry) and step.file == BACKEND_LEDGER:
             self.backends.add(step.key)
-        if isinstance(step, SetEntry | DeleteEntry) and step.file not in LEDGERS:
+        if isinstance(step, AddEntry | SetEntry | DeleteEntry) and step.file in TRAIT_FILES:
+            # Nothing is led to a backend that would not treat it as it must.
+            self.backends.add(place_of(step.key))
+        elif isinstance(step, SetEntry | DeleteEntry) and step.file not in LEDGERS:
             # The key leads where it led before: nothing is to be taken out there.
             self.backends.add(step.was.rpartition(" ")[2])
         for server in _servers_of(step):
@@ -177,7 +181,11 @@ def _kind(step: Step) -> str:
         case ReplaceMap(file):
             return f"replace {file}"
         case DeleteEntry(file):
+            if file in TRAIT_FILES:
+                return f"neglect {file}"
             return "forget" if file in {BACKEND_LEDGER, SERVER_LEDGER} else "take away"
+        case AddEntry(file) | SetEntry(file) if file in TRAIT_FILES:
+            return f"treat {file}"
         case AddEntry(file) | SetEntry(file):
             if file not in {BACKEND_LEDGER, SERVER_LEDGER}:
                 return "route"
@@ -219,6 +227,8 @@ def _backends_of(step: Step) -> frozenset[str]:
         case AddEntry(file, key, value) | SetEntry(file, key, value):
             if file == SERVER_LEDGER:
                 return frozenset()
+            if file in TRAIT_FILES:
+                return frozenset({place_of(key)})
             return frozenset({key if file == BACKEND_LEDGER else value.rpartition(" ")[2]})
         case ReplaceMap(_, entries):
             return frozenset(value.rpartition(" ")[2] for value in entries.values())

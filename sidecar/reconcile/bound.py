@@ -14,13 +14,24 @@ from sidecar.plan.observed import Observed
 from sidecar.plan.ports import block_around, read_ranges
 
 Probe = Callable[[Iterable[int]], Mapping[int, str]]
+AddressProbe = Callable[[str], str]
+"""Why an address cannot be bound; empty if it can."""
 
 
 class BoundPorts:
     """The ports of one layout; `probe` says which of some ports cannot be bound."""
 
-    def __init__(self, layout: Layout, probe: Probe, *, whole_blocks: bool) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        probe: Probe,
+        *,
+        whole_blocks: bool,
+        probe_address: AddressProbe = lambda _: "",
+    ) -> None:
         self.layout = layout
+        self.absent: dict[str, str] = {}
+        self._probe_address = probe_address
         self.busy: dict[int, str] = {}
         self._probe = probe
         # Where ports cannot be probed, only the one that is needed is risked.
@@ -47,6 +58,14 @@ class BoundPorts:
         blocks = {number for port in missing for number in block_around(port)}
         more = blocks if self._whole_blocks else missing
         self._take(more - self.layout.bound - self.layout.reserved)
+
+    def look_for(self, addresses: Iterable[str]) -> bool:
+        """Probe addresses that apps ask for, and those missed so far; whether that is news."""
+        before = dict(self.absent)
+        asked = {*addresses, *before} - {""}
+        found = {address: self._probe_address(address) for address in sorted(asked)}
+        self.absent = {address: why for address, why in found.items() if why}
+        return self.absent != before
 
     def leave_out(self, busy: Mapping[int, str]) -> None:
         """Do without ports that have turned out to be busy."""

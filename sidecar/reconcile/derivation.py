@@ -11,7 +11,8 @@ import attrs
 
 from sidecar.desired import naming
 from sidecar.desired.addresses import host_names, ip_address
-from sidecar.desired.compose import PortRules, compose
+from sidecar.desired.claims import PortRules
+from sidecar.desired.compose import compose
 from sidecar.desired.derive import AppPart, AppState, Rules, derive_app, form_problems
 from sidecar.desired.model import BackendName, Desired, Problem, ServerName
 from sidecar.marathon.schema import App, AppId, Task

@@ -12,7 +12,7 @@ from typing import Protocol
 import attrs
 import structlog
 
-from sidecar.desired.compose import PortRules
+from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.errors import HaproxyError, SidecarError, StateFolderError
 from sidecar.haproxy.config import Rendered, Renderer
@@ -164,7 +164,10 @@ class Driver:
 
     def port_rules(self) -> PortRules:
         """Which service ports apps can have."""
-        return PortRules(self._assigned, self._ports.layout.reserved, dict(self._ports.busy))
+        ports = self._ports
+        return PortRules(
+            self._assigned, ports.layout.reserved, dict(ports.busy), dict(ports.absent)
+        )
 
     def probe_busy_ports(self) -> None:
         """Look whether ports that were left out are free now."""
@@ -197,7 +200,8 @@ class Driver:
         desired = wants.desired(self.port_rules(), self.incumbents)
         busy = set(self._ports.busy)
         self._ports.widen(desired.service_ports)
-        if busy != set(self._ports.busy):
+        news = self._ports.look_for(each.address for each in desired.frontends.values())
+        if busy != set(self._ports.busy) or news:
             self._say_busy()
             desired = wants.desired(self.port_rules(), self.incumbents)
         self.desired = desired

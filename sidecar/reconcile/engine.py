@@ -24,7 +24,7 @@ from sidecar.haproxy.config import CONFIG_FILE, Rendered
 from sidecar.haproxy.files import ConfigurationFile, write_all
 from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.master import MasterCli
-from sidecar.haproxy.ports import busy_ports
+from sidecar.haproxy.ports import address_problem, busy_ports
 
 _ANSWER_TAKES = 1.0
 
@@ -118,6 +118,10 @@ class Engine:
         if not self.placement.same_network:
             return {}
         return busy_ports(self.placement.bind, ports)
+
+    def address_problem(self, address: str) -> str:
+        """Why an address cannot be bound here; empty if it can, or where that cannot be told."""
+        return address_problem(address) if self.placement.same_network else ""
 
     def has_file(self) -> bool:
         """Whether there is a configuration to start from."""

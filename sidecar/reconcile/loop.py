@@ -12,7 +12,7 @@ import attrs
 import structlog
 
 from sidecar.channels import Mailbox, Published
-from sidecar.desired.compose import PortRules
+from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.marathon.schema import AppId
 from sidecar.marathon.watcher import Connected, Disconnected, Received, Unreadable

@@ -12,6 +12,7 @@ from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.plan.observed import ALL_MAPS, Observed, ObservedServer, State
 
 _UP = 2  # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
+_CHECKED = 0x4  # srv_check_state: checks are enabled
 
 
 class Observer:
@@ -72,6 +73,7 @@ def _with_servers(
             row.weight,
             state,
             usable=state is State.READY and row.operational >= _UP,
+            checked=bool(row.check_state & _CHECKED),
         )
     return backends
 

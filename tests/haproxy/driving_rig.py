@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from sidecar import app
-from sidecar.desired.compose import PortRules
+from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.process import adopt, stop_softly

@@ -133,6 +133,17 @@ class Rig:
         """The plan under today's settings."""
         return plan(desired, observed, self.renderer.expected(desired, self.layout), **more)
 
+    def settle(self, desired: Desired) -> None:
+        """Rounds until HAProxy is as desired, none of which may ask for a reload."""
+        deadline = time.monotonic() + WITHIN
+        with self.api() as api:
+            while todo := self.plan(desired, self.observe(api)):
+                assert not todo.reasons, todo.reasons
+                assert time.monotonic() < deadline, todo.steps
+                results = self.applier.apply(todo.steps, api)
+                refused = [result for result in results if result.outcome == "refused"]
+                assert not refused, refused
+
     def drive(self, desired: Desired, api: RuntimeApi) -> tuple[Result, ...]:
         """One round: observe, plan, apply."""
         return self.applier.apply(self.plan(desired, self.observe(api)).steps, api)
@@ -177,7 +188,9 @@ class _Echo(http.server.BaseHTTPRequestHandler):
         headers = {name: ",".join(self.headers.get_all(name, [])) for name in names}
         said = {"task": self.server.task, "path": self.path, "seen": headers}
         body = json.dumps(said).encode()
-        self.send_response(200)
+        self.send_response(503 if self.path.startswith("/fail") else 200)
+        if location := self.headers.get("X-Answer-Location"):
+            self.send_header("Location", location)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

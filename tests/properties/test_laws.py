@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sidecar.desired.compose import PortRules, compose
+from sidecar.desired.claims import PortRules
+from sidecar.desired.compose import compose
 from sidecar.desired.derive import AppPart
 from sidecar.desired.model import Desired
 from sidecar.haproxy import commands

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from sidecar.desired import naming
-from sidecar.desired.compose import PortRules
+from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired, MapName, Mode, Target, Text
 from sidecar.marathon.schema import App
 from tests.builders import a_task, an_app, desired_of, tasks
@@ -56,6 +56,7 @@ def test_an_app_becomes_a_backend_with_servers_and_entries_in_every_map() -> Non
     )
     assert desired.maps == {
         MapName.DOMAIN: {},
+        MapName.WILDCARD: {},
         MapName.HOST_PATH: {"web.test/a": Target(name, 0)},
         MapName.HOST_PATH_ANY_CASE: {},
         MapName.APP: {"/shop/web": Target(name)},

@@ -1,7 +1,8 @@
 import pytest
 
-from sidecar.desired.labels import LABELS, Paths, PortLabels, balance_needs_http, read_port_labels
+from sidecar.desired.labels import LABELS, PortLabels, balance_needs_http, read_port_labels
 from sidecar.desired.model import Mode
+from sidecar.desired.readers import Auth, Paths
 
 LONG_HOST = ".".join(["a" * 60] * 5)
 
@@ -50,6 +51,18 @@ def read(name: str, text: str) -> PortLabels:
         ("GROUP", "internal, external ,", PortLabels(groups=frozenset({"internal", "external"}))),
         ("ENABLED", "no", PortLabels(enabled=False)),
         ("ENABLED", "yes", PortLabels(enabled=True)),
+        ("VHOST", "*.Example.com", PortLabels(vhosts=("*.example.com",))),
+        ("USE_HSTS", "true", PortLabels(hsts=True)),
+        ("REDIRECT_TO_HTTPS", "t", PortLabels(redirect_to_https=True)),
+        ("HTTP_BACKEND_PROXYPASS_PATH", " /app ", PortLabels(proxy_path="/app")),
+        ("HTTP_BACKEND_REVPROXY_PATH", "/app", PortLabels(answer_path="/app")),
+        ("HTTP_BACKEND_REDIR", "https://a.test/x?y", PortLabels(root_path="https://a.test/x?y")),
+        ("BACKEND_HEALTHCHECK_PORT_INDEX", "1", PortLabels(check_port_index=1)),
+        ("AUTH", "my realm:me:$1$x$y", PortLabels(auth=Auth("my realm", "me", "$1$x$y"))),
+        ("AUTH", "", PortLabels()),
+        ("BIND_ADDR", "127.0.0.2", PortLabels(bind_address="127.0.0.2")),
+        ("BIND_OPTIONS", "alpn  h2", PortLabels(bind_options=("alpn", "h2"))),
+        ("SSL_CERT", "/a.pem crt /b.pem", PortLabels(certificates=("/a.pem", "/b.pem"))),
     ],
 )  # fmt: skip
 def test_a_label_is_read(name: str, text: str, expected: PortLabels) -> None:
@@ -62,7 +75,25 @@ def test_a_label_is_read(name: str, text: str, expected: PortLabels) -> None:
     [
         ("VHOST", "a b.test", "not a host name"),
         ("VHOST", "web.test;x", "not a host name"),
-        ("VHOST", "*.test", "not a host name"),
+        ("VHOST", "a.*.test", "not a host name"),
+        ("VHOST", "*", "not a host name"),
+        ("BACKEND_NETWORK_ALLOWED_ACL", "10.0.0.0/33", "neither an address nor a network"),
+        ("BACKEND_NETWORK_ALLOWED_ACL", "10.0.0.1;x", "neither an address nor a network"),
+        ("BACKEND_NETWORK_ALLOWED_ACL", "10.0.0.1 " * 201, "are too many"),
+        ("HTTP_BACKEND_PROXYPASS_PATH", "app", "not a path"),
+        ("HTTP_BACKEND_PROXYPASS_PATH", "/a b", "not a path"),
+        ("HTTP_BACKEND_REDIR", "ftp://x", "neither a path nor a URL"),
+        ("HTTP_BACKEND_REVPROXY_PATH", "/a\nb", "neither a path nor a URL"),
+        ("AUTH", "realm:user", "two colons"),
+        ("AUTH", "realm:user:ha:sh", "two colons"),
+        ("AUTH", "realm::hash", "its user"),
+        ("AUTH", 'r"m:user:hash', "its realm"),
+        ("AUTH", "realm:user:ha\nsh", "its hash"),
+        ("BIND_ADDR", "1.2.3.4 ssl", "not an address"),
+        ("BIND_OPTIONS", "ssl\tcrt '/x'", "characters"),
+        ("BIND_OPTIONS", "process all", "not for an app"),
+        ("SSL_CERT", "/a b;c", "characters"),
+        ("BACKEND_HEALTHCHECK_PORT_INDEX", "one", "not a whole number"),
         ("VHOST", "web.test:80", "not a host name"),
         ("VHOST", "-a.test", "not a host name"),
         ("VHOST", "a..test", "not a host name"),

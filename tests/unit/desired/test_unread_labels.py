@@ -1,5 +1,4 @@
 import attrs
-import pytest
 
 from sidecar.desired.derive import AppPart, AppState, Rules, derive_app, form_problems
 from sidecar.marathon.schema import App, AppId, PortDefinition, Task, TaskId
@@ -18,19 +17,10 @@ def _part(labels: dict[str, str]) -> AppPart:
 
 def test_a_label_that_nobody_reads_is_a_problem_and_the_port_goes_on() -> None:
     """Marathon-lb's users see at once which of their labels do nothing here yet."""
-    part = _part({"HAPROXY_0_USE_HSTS": "true"})
+    part = _part({"HAPROXY_0_UNHEARD_OF": "true"})
 
-    assert [problem.field for problem in part.problems] == ["HAPROXY_0_USE_HSTS"]
+    assert [problem.field for problem in part.problems] == ["HAPROXY_0_UNHEARD_OF"]
     assert len(part.ports) == 1
-
-
-@pytest.mark.parametrize("name", ["AUTH", "BACKEND_NETWORK_ALLOWED_ACL"])
-def test_a_port_that_should_be_closed_is_left_out_and_not_open_to_everybody(name: str) -> None:
-    """An app that asks for a password or a network list is not served without it."""
-    part = _part({f"HAPROXY_0_{name}": "realm:user:hash"})
-
-    assert part.ports == ()
-    assert "left out" in part.problems[0].reason
 
 
 def test_a_label_of_another_port_is_not_this_ones_problem() -> None:

@@ -108,7 +108,7 @@ def test_without_a_spare_an_app_stays_where_it_is_until_a_reload() -> None:
         "add map server2spec.map web_10000/s2 -",
         "add server web_10000/s2 10.0.0.1:31002 id 2",
         "set server web_10000/s2 state ready",
-        "reload: archetype: no backend of http-first exists yet",
+        "reload: archetype: new archetype http-first",
     ]
 
 
@@ -130,9 +130,7 @@ def test_without_a_spare_an_app_of_another_mode_is_routed_as_before() -> None:
         port_mode={"10000": "tcp"},
     )
 
-    assert between(desired, observed) == [
-        "reload: archetype: no backend of http-roundrobin exists yet"
-    ]
+    assert between(desired, observed) == ["reload: archetype: new archetype http-roundrobin"]
 
 
 def test_no_spare_left_is_told_once_for_each_archetype() -> None:

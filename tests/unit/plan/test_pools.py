@@ -66,7 +66,7 @@ def test_an_app_without_a_fitting_place_stays_and_gives_a_reason() -> None:
     assert none_made.misfits == {"a_1"}
     assert none_left.misfits == frozenset()
     assert [str(reason) for reason in (*none_made.reasons, *none_left.reasons)] == [
-        "archetype: no backend of http-roundrobin exists yet",
+        "archetype: new archetype http-roundrobin",
         "spares: no spare backend of http-roundrobin is left",
     ]
 

@@ -2,7 +2,7 @@
 
 import attrs
 
-from sidecar.desired.compose import PortRules
+from sidecar.desired.claims import PortRules
 from sidecar.desired.derive import Rules
 from sidecar.marathon.events import (
     Hint,

@@ -2,7 +2,7 @@ from typing import Any
 
 import attrs
 
-from sidecar.desired.compose import PortRules
+from sidecar.desired.claims import PortRules
 from sidecar.desired.derive import Rules
 from sidecar.desired.model import Backend, Problem, Server
 from sidecar.marathon.schema import App, AppId, UnreadableApp

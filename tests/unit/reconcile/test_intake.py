@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.desired.compose import PortRules
+from sidecar.desired.claims import PortRules
 from sidecar.marathon.events import (
     AppChanged,
     AppTerminated,

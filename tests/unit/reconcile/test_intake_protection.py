@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar.desired.compose import PortRules
+from sidecar.desired.claims import PortRules
 from sidecar.marathon.events import (
     AppChanged,
 )

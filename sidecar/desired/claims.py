@@ -1,0 +1,83 @@
+"""Who gets a service port that several want, and which ports nobody can have.
+
+The larger BACKEND_WEIGHT wins, then whoever has the port already (`incumbents`), so that a new app
+takes nothing from one that serves; then the smaller app id.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from sidecar.desired import naming
+from sidecar.desired.derive import PortPart
+from sidecar.desired.model import BackendName, Problem
+
+
+@attrs.frozen
+class PortRules:
+    """Which service ports may be used; from settings.
+
+    `assigned` is the range for IP-per-task apps without service ports of their own; `reserved`
+    are the ports of the other frontends; `busy` maps a port that another program holds to how
+    that showed, and `absent` an address that this machine does not have likewise.
+    """
+
+    assigned: range = range(10050, 10101)
+    reserved: frozenset[int] = frozenset()
+    busy: Mapping[int, str] = attrs.field(factory=dict)
+    absent: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def port_owners(
+    ports: Sequence[PortPart],
+    rules: PortRules,
+    incumbents: Mapping[int, BackendName],
+    problems: list[Problem],
+) -> dict[int, PortPart]:
+    """Who gets each service port; the others have a problem."""
+    claims: defaultdict[int, list[PortPart]] = defaultdict(list)
+    for port in ports:
+        claims[port.number].append(port)
+    owners: dict[int, PortPart] = {}
+    for number, claimants in sorted(claims.items()):
+        reason = _unusable(number, rules)
+        winner = None if reason else _winner(claimants, incumbents)
+        for port in claimants:
+            if port is not winner:
+                said = reason or f"service port {number} belongs to app {_id_of(winner)}"
+                problems.append(Problem(port.app_id, f"port {port.index}", said))
+            elif absent := rules.absent.get(port.labels.bind_address):
+                name = f"HAPROXY_{port.index}_BIND_ADDR"
+                said = f"service port {number} cannot be bound there: {absent}"
+                problems.append(Problem(port.app_id, name, said))
+            else:
+                owners[number] = port
+    return owners
+
+
+def is_incumbent(port: PortPart, incumbents: Mapping[int, BackendName]) -> bool:
+    """Whether a port is already served by this very backend."""
+    if not port.number or port.number not in incumbents:
+        return False
+    return naming.backend_name(port.app_id, port.number) == incumbents[port.number]
+
+
+def _unusable(number: int, rules: PortRules) -> str:
+    if number in rules.reserved:
+        return f"service port {number} is a port of the balancer itself"
+    if number in rules.busy:
+        return f"service port {number} cannot be bound here: {rules.busy[number]}"
+    return ""
+
+
+def _winner(claimants: Sequence[PortPart], incumbents: Mapping[int, BackendName]) -> PortPart:
+    def order(port: PortPart) -> tuple[int, bool, str, int]:
+        weight = port.labels.weight or 0
+        return (-weight, not is_incumbent(port, incumbents), port.app_id, port.index)
+
+    return min(claimants, key=order)
+
+
+def _id_of(port: PortPart | None) -> str:
+    return port.app_id if port else "?"
