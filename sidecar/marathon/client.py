@@ -16,7 +16,6 @@ from urllib.parse import quote
 import attrs
 import requests
 import urllib3
-from requests.auth import HTTPBasicAuth
 
 from sidecar.errors import (
     MarathonAnswerError,
@@ -25,7 +24,8 @@ from sidecar.errors import (
     MarathonUnreachableError,
     UsageError,
 )
-from sidecar.marathon.endpoints import Endpoint, endpoint_of, redirected
+from sidecar.marathon.credentials import basic
+from sidecar.marathon.endpoints import Credentials, Endpoint, endpoint_of, redirected
 from sidecar.marathon.events import EVENT_TYPES
 from sidecar.marathon.schema import App, AppId, ShapeError, UnreadableApp, read_app, read_apps
 
@@ -66,7 +66,7 @@ class MarathonClient:
         self,
         urls: Sequence[str],
         *,
-        credentials: tuple[str, str] | None = None,
+        credentials: Credentials | None = None,
         ca_file: str | None = None,
         connect_timeout: float = 3.05,
         read_timeout: float = 10.0,
@@ -243,12 +243,24 @@ class MarathonClient:
         raise MarathonAnswerError(f"{endpoint.url}{call.path} redirects in a circle")
 
     def _send_once(self, endpoint: Endpoint, call: _Call) -> requests.Response:
+        """Ask one endpoint; once more where it refused credentials that can be renewed."""
+        who = endpoint.credentials
+        if who is None or isinstance(who, tuple):
+            return self._send_as(basic(*who) if who else None, endpoint, call)
+        header = who.header()
+        response = self._send_as(header, endpoint, call)
+        if response.status_code == HTTPStatus.UNAUTHORIZED and who.refused(header):
+            response.close()
+            response = self._send_as(who.header(), endpoint, call)
+        return response
+
+    def _send_as(self, header: str | None, endpoint: Endpoint, call: _Call) -> requests.Response:
         url = endpoint.url + call.path
         try:
             return call.session.get(
                 url,
                 params=call.query,
-                auth=_basic_auth(endpoint.credentials),
+                headers=None if header is None else {"Authorization": header},
                 timeout=(self._connect_timeout, call.read_timeout),
                 verify=self._verify,
                 allow_redirects=False,
@@ -284,13 +296,6 @@ def _session(headers: Mapping[str, str]) -> requests.Session:
     session.trust_env = False
     session.headers.update({"User-Agent": "marathon-lb-sidecar", **headers})
     return session
-
-
-def _basic_auth(credentials: tuple[str, str] | None) -> HTTPBasicAuth | None:
-    if credentials is None:
-        return None
-    user, password = credentials
-    return HTTPBasicAuth(user.encode(), password.encode())
 
 
 def _check_status(response: requests.Response, body: bytes, app_id: str) -> None:

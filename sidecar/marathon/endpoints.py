@@ -8,8 +8,12 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 import attrs
 
 from sidecar.errors import MarathonAnswerError, UsageError
+from sidecar.marathon.credentials import Authority
 
 _SCHEMES = frozenset({"http", "https"})
+
+Credentials = tuple[str, str] | Authority
+"""A user and a password, or who says it anew for each request."""
 
 
 @attrs.frozen
@@ -17,10 +21,10 @@ class Endpoint:
     """One address of Marathon: scheme, host, port and perhaps a path, without a user part."""
 
     url: str
-    credentials: tuple[str, str] | None = attrs.field(default=None, repr=False)
+    credentials: Credentials | None = attrs.field(default=None, repr=False)
 
 
-def endpoint_of(text: str, credentials: tuple[str, str] | None = None) -> Endpoint:
+def endpoint_of(text: str, credentials: Credentials | None = None) -> Endpoint:
     """Read an endpoint's URL; a user part in it wins over `credentials`.
 
     Raises:
