@@ -2,14 +2,14 @@
 
 import hashlib
 import itertools
+import resource
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -21,8 +21,11 @@ from sidecar.haproxy.config import Layout, Renderer
 from sidecar.haproxy.files import remove_leftovers, write_atomically
 from sidecar.haproxy.folder import FolderLock, StateFolder, socket_path_problem
 from sidecar.haproxy.process import haproxy_version
+from sidecar.haproxy.proxies import Proxies
 from sidecar.marathon.client import MarathonClient
-from sidecar.marathon.watcher import Watcher
+from sidecar.marathon.credentials import CredentialFile, DcosLogin, ServiceAccount
+from sidecar.marathon.endpoints import Credentials
+from sidecar.marathon.watcher import Backoff, Watcher
 from sidecar.plan.ports import read_ranges
 from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle
@@ -38,6 +41,7 @@ from sidecar.reconcile.resolve import Resolver
 from sidecar.reconcile.scribe import Page, Scribe
 from sidecar.reconcile.status import Status
 from sidecar.settings import Settings, shown
+from sidecar.signals import Signals
 from sidecar.supervision import Supervisor
 from sidecar.web import ControlServer
 
@@ -45,6 +49,9 @@ log = structlog.get_logger("sidecar")
 
 _THREADS_TAKE = 3.0
 _QUIET = 60.0
+_FILES_BESIDE_CONNECTIONS = 1000  # listeners, checks, sockets, logs
+_LONGEST_BACKOFF = 30.0
+_BY_SIGNAL = Wake(reload="asked for by a signal")
 
 
 def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
@@ -55,12 +62,15 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
     """
     settings.check()
     where = placement(settings)
+    renderer(settings)
+    authority = credentials(settings)
+    signals = Signals()
     with FolderLock(where.folder.path):
         remove_leftovers(where.folder.path)
         engine = Engine(where)
         supervisor = Supervisor()
-        with _signals(supervisor):
-            scribe = _start(settings, engine, supervisor)
+        with signals.heeded(supervisor.request_stop):
+            scribe = _start(settings, engine, supervisor, authority=authority, signals=signals)
             ready()
             # Where a thread fails, HAProxy goes on: who starts us again finds it serving.
             leave = True
@@ -132,7 +142,19 @@ def layout(settings: Settings) -> Layout:
         service_ports=settings.service_ports,
         spares=settings.spares,
         spares_each=settings.spares_each,
+        maxconn=settings.maxconn if affordable(settings) else 0,
+        second_socket=settings.second_socket,
     )
+
+
+def affordable(settings: Settings) -> bool:
+    """Whether the open-files limit has room for the `maxconn` asked for: more stops HAProxy.
+
+    Of an HAProxy beside us the limit is not known.
+    """
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * settings.maxconn + _FILES_BESIDE_CONNECTIONS
+    return not settings.beside and (limit == resource.RLIM_INFINITY or needed <= limit)
 
 
 def share_dir() -> Path:
@@ -140,9 +162,15 @@ def share_dir() -> Path:
     return Path(str(resources.files("sidecar") / "share")).resolve()
 
 
-def renderer() -> Renderer:
-    """The renderer with the templates that the package brings along."""
-    return Renderer(str(share_dir() / "haproxy"))
+def renderer(settings: Settings | None = None) -> Renderer:
+    """The renderer with the templates that the package brings along.
+
+    Raises:
+        UsageError: what all proxies should have is nothing that they can have.
+    """
+    mine = settings or Settings()
+    proxies = Proxies.read(mine.default_options, mine.haproxy_log)
+    return Renderer(str(share_dir() / "haproxy"), proxies)
 
 
 def rules(settings: Settings) -> Rules:
@@ -157,15 +185,35 @@ def rules(settings: Settings) -> Rules:
 
 def assigned_ports(settings: Settings) -> range:
     """The range for IP-per-task apps."""
+    if settings.assigned_ports == "none":
+        return range(0)
     ports = sorted(read_ranges(settings.assigned_ports)) or [0]
     return range(ports[0], ports[-1] + 1)
 
 
-def client(settings: Settings) -> MarathonClient:
-    """A client for Marathon, by the settings."""
+def credentials(settings: Settings) -> Credentials | None:
+    """Who we are to Marathon: a file wins over a password, that over a service account.
+
+    Raises:
+        UsageError: what is given cannot be used.
+    """
+    if settings.marathon_auth_credential_file:
+        return CredentialFile(Path(settings.marathon_auth_credential_file), _credential_trouble)
+    if settings.credentials or not settings.dcos_auth_credentials:
+        return settings.credentials
+    account = ServiceAccount.read(settings.dcos_auth_credentials)
+    return DcosLogin(account, _credential_trouble, ca_file=settings.marathon_ca_cert or None)
+
+
+def _credential_trouble(reason: str) -> None:
+    log.warning("credentials not renewed", reason=reason)
+
+
+def client(settings: Settings, authority: Credentials | None = None) -> MarathonClient:
+    """A client for Marathon, by the settings; who we are is found in them if it is not given."""
     return MarathonClient(
         settings.marathon,
-        credentials=settings.credentials,
+        credentials=authority or credentials(settings),
         ca_file=settings.marathon_ca_cert or None,
         silence_timeout=settings.silence,
     )
@@ -200,21 +248,32 @@ def _lua_digest() -> str:
     return hashlib.sha256(repr(sorted(_lua_files().items())).encode()).hexdigest()[:12]
 
 
-def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe:
+def _start(
+    settings: Settings,
+    engine: Engine,
+    supervisor: Supervisor,
+    *,
+    authority: Credentials | None,
+    signals: Signals,
+) -> Scribe:
     """Build everything and start the threads; the writer first, the stream last."""
     write_side_files(settings)
+    if settings.maxconn and not affordable(settings):
+        log.warning("maxconn is left to HAProxy: the open-files limit is too low or not known")
     stopping = supervisor.stopping
     next_sequence = _sequence()
     mailbox: Mailbox[Message] = Mailbox(_key)
-    marathon = client(settings)
+    marathon = client(settings, authority)
     # A connection of its own: a client is for one thread.
-    slow = Fetcher(client(settings), mailbox.put, stopping=stopping, next_sequence=next_sequence)
+    slow = Fetcher(
+        client(settings, authority), mailbox.put, stopping=stopping, next_sequence=next_sequence
+    )
     fetcher = Fetcher(
         marathon, mailbox.put, stopping=stopping, next_sequence=next_sequence, slow=slow
     )
     resolver = Resolver(mailbox.put, stopping=stopping)
     published = Published(Status(started=time.time()))
-    render = renderer()
+    render = renderer(settings)
     scribe = Scribe(lambda page: _write(page, render, engine))
     writer = Writer(
         mailbox=mailbox,
@@ -230,16 +289,28 @@ def _start(settings: Settings, engine: Engine, supervisor: Supervisor) -> Scribe
         stopping=stopping,
     )
     watcher = Watcher(
-        marathon.open_events, mailbox.put, stopping=stopping, next_sequence=next_sequence
+        marathon.open_events,
+        mailbox.put,
+        stopping=stopping,
+        next_sequence=next_sequence,
+        backoff=Backoff(longest=min(settings.max_backoff, _LONGEST_BACKOFF)),
     )
-    control = _control(settings, published, mailbox)
+    control = _control(settings, published, mailbox, authority)
     supervisor.start("control", control.run, interrupt=control.interrupt)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
     supervisor.start("writer", writer.run, interrupt=mailbox.close)
     supervisor.start("fetcher", fetcher.run, interrupt=fetcher.interrupt)
     supervisor.start("slow fetcher", slow.run, interrupt=slow.interrupt)
     supervisor.start("resolver", resolver.run, interrupt=resolver.interrupt)
-    supervisor.start("watcher", watcher.run, interrupt=watcher.interrupt)
+    supervisor.start(
+        "signals",
+        lambda: signals.pass_on(lambda: mailbox.put(Wake()), lambda: mailbox.put(_BY_SIGNAL)),
+        interrupt=signals.interrupt,
+    )
+    if settings.poll:
+        mailbox.put(Wake())
+    else:
+        supervisor.start("watcher", watcher.run, interrupt=watcher.interrupt)
     return scribe
 
 
@@ -262,11 +333,19 @@ def _driver(settings: Settings, engine: Engine, render: Renderer, scribe: Scribe
 
 
 def _control(
-    settings: Settings, published: Published[Status], mailbox: Mailbox[Message]
+    settings: Settings,
+    published: Published[Status],
+    mailbox: Mailbox[Message],
+    authority: Credentials | None,
 ) -> ControlServer:
+    def state() -> dict[str, Any]:
+        trouble = getattr(authority, "trouble", "")
+        told = {"settings": shown(settings), "credentials_trouble": trouble}
+        return {**describe(published.get()), **told}
+
     return ControlServer(
         Path(settings.state_dir) / "sidecar.sock",
-        state=lambda: {**describe(published.get()), "settings": shown(settings)},
+        state=state,
         commands={
             "release": lambda: mailbox.put(Release()),
             "resync": lambda: mailbox.put(Wake()),
@@ -293,7 +372,8 @@ def _stop(
 
 def _timing(settings: Settings) -> Timing:
     return Timing(
-        resync=settings.resync_interval,
+        resync=settings.poll or settings.resync_interval,
+        deaf=settings.poll or Timing().deaf,
         audit=settings.audit_interval,
         patience=settings.patience,
         quiet=_QUIET if settings.true_names == "quiet" else None,
@@ -327,20 +407,3 @@ def _sequence() -> Callable[[], int]:
 def _key(message: Message) -> Hashable | None:
     """Messages of which one says as much as many: equal ones."""
     return message if isinstance(message, Release | Wake) else None
-
-
-@contextmanager
-def _signals(supervisor: Supervisor) -> Iterator[None]:
-    """End on SIGTERM and SIGINT; only the main thread can be told."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        number: signal.signal(number, lambda *_: supervisor.request_stop()) for number in numbers
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -15,12 +15,14 @@ from click.core import ParameterSource
 
 from sidecar import app, inspection, telemetry
 from sidecar.control import NotRunningError, ask
+from sidecar.dropin import command as dropin
 from sidecar.errors import SidecarError
 from sidecar.settings import Option, Settings, completed, flag, options, variable
+from sidecar.signals import ignore_wishes
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_EVERYWHERE = ("state_dir", "log_format", "log_level")
+_EVERYWHERE = ("state_dir", "log_format", "log_level", "syslog_socket")
 _READS_MARATHON = {"Marathon", "Apps"}
 """Sections of settings that a command needs which reads apps."""
 
@@ -82,7 +84,11 @@ def _with_settings(wanted: Callable[[str, Option], bool]) -> Callable[[Command],
             given = {key: value for key, value in values.items() if key in names}
             rest = {key: value for key, value in values.items() if key not in names}
             settings = Settings(**given)
-            telemetry.configure(form=settings.log_format, level=settings.log_level)
+            telemetry.configure(
+                form=settings.log_format,
+                level=settings.log_level,
+                syslog_socket=settings.syslog_socket,
+            )
             return function(settings, **rest)
 
         functools.update_wrapper(command, function)  # also the options that click noted on it
@@ -139,7 +145,47 @@ def run(settings: Settings) -> None:
     --haproxy-socket and --master-socket it is one that somebody else starts from
     STATE_DIR/haproxy.cfg.
     """
+    ignore_wishes()
     app.run(settings)
+
+
+_FOR_US = {
+    "ignore_unknown_options": True,
+    "allow_interspersed_args": False,
+    "help_option_names": [],
+}
+"""The original's words are read by a parser of their own."""
+
+
+@main.command(
+    short_help="The main job, with marathon-lb's flags: follow events.", context_settings=_FOR_US
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def sse(words: tuple[str, ...]) -> None:
+    """Do the main job as marathon-lb's `sse` does, with its flags and environment."""
+    ignore_wishes()
+    dropin.carry_out("sse", words, _read_settings, click.echo)
+
+
+@main.command(
+    short_help="The main job, with marathon-lb's flags: fetch from time to time.",
+    context_settings=_FOR_US,
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def poll(words: tuple[str, ...]) -> None:
+    """Do the main job as marathon-lb's `poll` does, with its flags and environment."""
+    ignore_wishes()
+    dropin.carry_out("poll", words, _read_settings, click.echo)
+
+
+def _read_settings(words: Sequence[str], defaults: Mapping[str, Any]) -> Settings:
+    """The settings that `run` would have with these flags, our variables, and other defaults."""
+    reader = click.Command("settings", callback=_with_settings(_all)(lambda settings: settings))
+    reader.params = list(reversed(getattr(reader.callback, "__click_params__", [])))
+    with reader.make_context("mlb-sidecar", list(words), default_map=dict(defaults)) as context:
+        settings = reader.invoke(context)
+    assert isinstance(settings, Settings)  # noqa: S101 (what the callback above returns)
+    return settings
 
 
 @main.command(short_help="Show HAProxy's configuration and maps.")

@@ -42,7 +42,7 @@ def rendered(settings: Settings, *, skeleton: bool) -> dict[str, str]:
     layout = app.layout(settings)
     desired = Desired() if skeleton else _derivation(settings).desired(_ports(settings, layout), {})
     bound = (read_ranges(settings.service_ports) | desired.service_ports) - layout.reserved
-    result = app.renderer().render(desired, attrs.evolve(layout, bound=bound))
+    result = app.renderer(settings).render(desired, attrs.evolve(layout, bound=bound))
     return {CONFIG_FILE: result.text, **result.maps}
 
 
@@ -70,7 +70,7 @@ def planned(settings: Settings) -> Planned:
     found = plan(
         desired,
         observed,
-        app.renderer().expected(desired, layout),
+        app.renderer(settings).expected(desired, layout),
         protected=derivation.without_form(),
     )
     version = cycle.info.get("Version", "")
@@ -111,12 +111,15 @@ def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
         f" maxconn {haproxy['maxconn'] or '?'}"
     )
     yield from _if(haproxy["trouble"], "  TROUBLE: {}")
-    stream = f"open since {_ago(fresh['stream_since'])}" if fresh["stream"] else "NOT OPEN"
+    poll = state.get("settings", {}).get("poll")
+    closed = f"not followed, all apps are fetched each {poll:g} s" if poll else "NOT OPEN"
+    stream = f"open since {_ago(fresh['stream_since'])}" if fresh["stream"] else closed
     yield (
         f"Marathon's events: {stream}; last event {_ago(fresh['last_event'])},"
         f" last full fetch {_ago(fresh['last_resync'])}"
     )
     yield from _if(fresh["trouble"], "  TROUBLE: {}")
+    yield from _if(state.get("credentials_trouble", ""), "  TROUBLE: {}")
     yield f"reloads: {reloads['count']}" + (f", last: {reloads['last']}" if reloads["last"] else "")
     for reason in reloads["wanted"]:
         yield f"  wanted: {reason}"

@@ -59,11 +59,32 @@ class Settings:
     auth_credentials: str = _option(
         "", "Marathon", "User and password for Marathon.", metavar="USER:PASSWORD", secret=True
     )
+    marathon_auth_credential_file: str = _option(
+        "",
+        "Marathon",
+        "A file whose first line is USER:PASSWORD; it may change while we run.",
+        metavar="FILE",
+    )
+    dcos_auth_credentials: str = _option(
+        "", "Marathon", "The JSON of a DC/OS service account.", metavar="JSON", secret=True
+    )
     marathon_ca_cert: str = _option(
         "", "Marathon", "CA certificates that Marathon's own is checked with.", metavar="FILE"
     )
     resync_interval: float = _option(
         300.0, "Marathon", "Seconds between two full fetches.", metavar="SECONDS"
+    )
+    poll: float = _option(
+        0.0,
+        "Marathon",
+        "Seconds between full fetches instead of the event stream; 0 follows events.",
+        metavar="SECONDS",
+    )
+    max_backoff: float = _option(
+        30.0,
+        "Marathon",
+        "The longest pause before the event stream is opened again, at most 30.",
+        metavar="SECONDS",
     )
     silence: float = _option(
         30.0,
@@ -88,7 +109,7 @@ class Settings:
     assigned_ports: str = _option(
         "10050-10100",
         "Apps",
-        "Service ports for IP-per-task apps that have none.",
+        "Service ports for IP-per-task apps that have none; none gives out none.",
         metavar="RANGE",
     )
     bind: str = _option("*", "Frontends", "The address that HAProxy binds.", metavar="ADDRESS")
@@ -109,6 +130,13 @@ class Settings:
         "Frontends",
         "PEM files, or folders of them, for the HTTPS port; self-signed if none.",
         metavar="PATH",
+        several=True,
+    )
+    templates: tuple[str, ...] = _option(
+        (),
+        "HAProxy",
+        "Folders of files that replace templates; the first that has one wins.",
+        metavar="DIR",
         several=True,
     )
     state_dir: str = _option(
@@ -141,6 +169,27 @@ class Settings:
     stop_grace: float = _option(
         10.0, "HAProxy", "Seconds for open streams when HAProxy is stopped.", metavar="SECONDS"
     )
+    second_socket: str = _option(
+        "", "HAProxy", "One more admin socket, at a place that scripts know.", metavar="PATH"
+    )
+    maxconn: int = _option(
+        0,
+        "HAProxy",
+        "Connections at a time; 0, or more than the open-files limit allows: HAProxy sizes itself.",
+        metavar="N",
+    )
+    default_options: str = _option(
+        "redispatch,http-server-close,dontlognull",
+        "HAProxy",
+        "Options of all proxies, separated by commas.",
+        metavar="NAMES",
+    )
+    haproxy_log: str = _option(
+        "",
+        "HAProxy",
+        "Where HAProxy logs to: a syslog socket, a host, or stdout for haproxy.log.",
+        metavar="TARGET",
+    )
     spares: int = _option(
         16, "HAProxy", "Spare backends for the archetype most in use.", metavar="N"
     )
@@ -169,13 +218,19 @@ class Settings:
         metavar="SECONDS",
     )
     log_format: str = _option(
-        "console", "Logs", "Lines for people, or JSON.", choices=("console", "json")
+        "console",
+        "Logs",
+        "console: lines for people; json; or a form in the words of Python's logging.",
+        metavar="FORM",
     )
     log_level: str = _option(
         "info",
         "Logs",
         "The least that is logged.",
         choices=("debug", "info", "warning", "error"),
+    )
+    syslog_socket: str = _option(
+        "", "Logs", "The log goes to this syslog socket too.", metavar="PATH"
     )
 
     @property
@@ -214,7 +269,7 @@ class Settings:
         Raises:
             UsageError: naming the flag.
         """
-        for name in ("state_dir", "haproxy_socket", "master_socket"):
+        for name in ("state_dir", "haproxy_socket", "master_socket", "second_socket"):
             path = getattr(self, name)
             if (path or name == "state_dir") and not _SAFE_PATH.fullmatch(path):
                 raise UsageError(
@@ -237,14 +292,20 @@ class Settings:
             raise UsageError(
                 f"--service-ports {self.service_ports!r} must be ranges like 10000-10100,10200"
             )
-        if not _is_range(self.assigned_ports):
+        if self.assigned_ports != "none" and not _is_range(self.assigned_ports):
             raise UsageError(
                 f"--assigned-ports {self.assigned_ports!r} must be one range like 10050-10100"
             )
-        for name in ("resync_interval", "silence", "audit_interval", "reload_interval"):
+        for name in (
+            "resync_interval",
+            "silence",
+            "audit_interval",
+            "reload_interval",
+            "max_backoff",
+        ):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{flag(name)} must be more than 0 seconds")
-        for name in ("patience", "stop_grace", "spares", "spares_each"):
+        for name in ("patience", "stop_grace", "spares", "spares_each", "poll", "maxconn"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{flag(name)} must not be negative")
 

@@ -3,9 +3,12 @@
 import contextlib
 import logging
 import sys
+from logging.handlers import SysLogHandler
 from typing import TextIO
 
 import structlog
+
+from sidecar.errors import UsageError
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -15,9 +18,19 @@ _LEVELS = {
 }
 
 
-def configure(*, form: str, level: str, stream: TextIO | None = None) -> None:
-    """Set up logging for the whole process: `form` is console or json."""
+def configure(
+    *, form: str, level: str, stream: TextIO | None = None, syslog_socket: str = ""
+) -> None:
+    """Set up logging for the whole process: `form` is console, json or a form of Python's logging.
+
+    A syslog socket that is not there is said, and no reason to end.
+
+    Raises:
+        UsageError: that form cannot be read.
+    """
     target = stream or sys.stderr
+    render = _renderer(form, target)
+    syslog, trouble = _syslog(syslog_socket) if syslog_socket else (None, "")
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
@@ -26,12 +39,14 @@ def configure(*, form: str, level: str, stream: TextIO | None = None) -> None:
             ),
             _without_nothing,
             structlog.processors.format_exc_info,
-            _renderer(form, target),
+            render if syslog is None else _also_to(syslog, render),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_: _Lines(target),
         cache_logger_on_first_use=False,
     )
+    if trouble:
+        structlog.get_logger("sidecar").warning("no syslog", reason=trouble)
     # Libraries log through the standard library; only what somebody should look at gets through.
     logging.raiseExceptions = False  # as in _Lines
     logging.basicConfig(level=logging.WARNING, stream=target, format="%(levelname)s %(message)s")
@@ -64,6 +79,8 @@ def _without_nothing(
 def _renderer(form: str, target: TextIO) -> structlog.typing.Processor:
     if form == "json":
         return structlog.processors.JSONRenderer()
+    if form != "console":
+        return _formatted(form)
     bold, plain = ("\033[1m", "\033[0m") if target.isatty() else ("", "")
 
     def line(_: object, __: str, event: structlog.typing.EventDict) -> str:
@@ -77,6 +94,52 @@ def _renderer(form: str, target: TextIO) -> structlog.typing.Processor:
         particulars = " ".join(_particular(key, value) for key, value in values.items())
         text = f"{when}  {bold}{how}{what:<9}{plain} {particulars}".rstrip()
         return f"{text}\n{traceback}" if traceback else text
+
+    return line
+
+
+def _formatted(form: str) -> structlog.typing.Processor:
+    """Lines in the form of Python's logging; the message is what, and the particulars."""
+    try:
+        formatter = logging.Formatter(form)
+        formatter.format(_record(logging.INFO, ""))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(
+            f"--log-format {form!r} is neither console nor json nor a form of Python's logging"
+        ) from error
+
+    def line(_: object, __: str, event: structlog.typing.EventDict) -> str:
+        values = dict(event)
+        values.pop("timestamp")
+        level = _LEVELS.get(str(values.pop("level")), logging.ERROR)
+        traceback = values.pop("exception", "")
+        words = [str(values.pop("event")), *(_particular(*each) for each in values.items())]
+        text = formatter.format(_record(level, " ".join(words)))
+        return f"{text}\n{traceback}" if traceback else text
+
+    return line
+
+
+def _record(level: int, text: str) -> logging.LogRecord:
+    # Without arguments, a percent sign in the text stays one.
+    return logging.LogRecord("marathon_lb", level, "", 0, text, None, None)
+
+
+def _syslog(path: str) -> tuple[SysLogHandler | None, str]:
+    try:
+        return SysLogHandler(path), ""
+    except OSError as error:
+        return None, f"{path}: {error.strerror}"
+
+
+def _also_to(
+    syslog: SysLogHandler, render: structlog.typing.Processor
+) -> structlog.typing.Processor:
+    def line(logger: object, name: str, event: structlog.typing.EventDict) -> str:
+        level = _LEVELS.get(str(event["level"]), logging.ERROR)
+        text = str(render(logger, name, event))
+        syslog.handle(_record(level, text))
+        return text
 
     return line
 

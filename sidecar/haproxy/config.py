@@ -24,6 +24,7 @@ from sidecar.desired.model import (
     Mode,
     TraitMap,
 )
+from sidecar.haproxy.proxies import Proxies
 from sidecar.plan import facts as stated
 from sidecar.plan.facts import Expected
 from sidecar.plan.maps import encode_entries
@@ -66,6 +67,8 @@ class Layout:
     spares: int = 16
     spares_each: int = 2
     lua_digest: str = ""
+    maxconn: int = 0
+    second_socket: str = ""
 
     @property
     def reserved(self) -> frozenset[int]:
@@ -85,8 +88,9 @@ class Rendered:
 class Renderer:
     """Renders, and keeps each part's text for as long as what it is made from stays the same."""
 
-    def __init__(self, templates: str) -> None:
+    def __init__(self, templates: str, proxies: Proxies | None = None) -> None:
         """Take the folder that holds `haproxy.cfg.j2` and `sections/`."""
+        self._proxies = proxies or Proxies()
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(templates),
             undefined=jinja2.StrictUndefined,
@@ -149,7 +153,7 @@ class Renderer:
         absent = {"HTTP": layout.http_port is None, "HTTPS": layout.https_port is None}
         return {
             name: self._template(f"sections/{name.lower()}.cfg.j2")
-            .render(layout=layout, bind_lines=_bind_lines(layout))
+            .render(layout=layout, bind_lines=_bind_lines(layout), proxies=self._proxies)
             .strip()
             for name in _SECTIONS
             if not absent.get(name)
@@ -170,6 +174,7 @@ class Renderer:
             hashed=archetype.balance.startswith(_HASHED),
             http=archetype.mode is Mode.HTTP,
             maps={trait.name: f"{state_dir}/{trait.value}" for trait in TraitMap},
+            proxies=self._proxies,
         )
         return text.strip()
 

@@ -102,6 +102,8 @@ def _example(default: object, option: Option) -> tuple[list[str], object]:
         return ["true"], True
     if isinstance(default, int | float):
         return [str(default + 1)], default + 1
+    if option.metavar == "FORM":
+        return ["json"], "json"
     return ["/some-value"], "/some-value"
 
 
