@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import resource
 import shutil
 import threading
 import time
@@ -20,11 +19,10 @@ from sidecar.haproxy.certificates import write_crt_list
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.haproxy.files import remove_leftovers, write_atomically
 from sidecar.haproxy.folder import FolderLock, StateFolder, socket_path_problem
-from sidecar.haproxy.process import haproxy_version
+from sidecar.haproxy.process import haproxy_version, open_files_allow
 from sidecar.haproxy.proxies import Proxies
 from sidecar.marathon.client import MarathonClient
-from sidecar.marathon.credentials import CredentialFile, DcosLogin, ServiceAccount
-from sidecar.marathon.endpoints import Credentials
+from sidecar.marathon.credentials import Credentials, authority_of
 from sidecar.marathon.watcher import Backoff, Watcher
 from sidecar.plan.ports import read_ranges
 from sidecar.reconcile.bound import BoundPorts
@@ -49,7 +47,6 @@ log = structlog.get_logger("sidecar")
 
 _THREADS_TAKE = 3.0
 _QUIET = 60.0
-_FILES_BESIDE_CONNECTIONS = 1000  # listeners, checks, sockets, logs
 _LONGEST_BACKOFF = 30.0
 _BY_SIGNAL = Wake(reload="asked for by a signal")
 
@@ -142,19 +139,14 @@ def layout(settings: Settings) -> Layout:
         service_ports=settings.service_ports,
         spares=settings.spares,
         spares_each=settings.spares_each,
-        maxconn=settings.maxconn if affordable(settings) else 0,
+        maxconn=settings.maxconn if _room_for_maxconn(settings) else 0,
         second_socket=settings.second_socket,
     )
 
 
-def affordable(settings: Settings) -> bool:
-    """Whether the open-files limit has room for the `maxconn` asked for: more stops HAProxy.
-
-    Of an HAProxy beside us the limit is not known.
-    """
-    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 2 * settings.maxconn + _FILES_BESIDE_CONNECTIONS
-    return not settings.beside and (limit == resource.RLIM_INFINITY or needed <= limit)
+def _room_for_maxconn(settings: Settings) -> bool:
+    """Whether HAProxy may be told its size; of one beside us the limit of files is not known."""
+    return not settings.beside and open_files_allow(settings.maxconn)
 
 
 def share_dir() -> Path:
@@ -197,16 +189,13 @@ def credentials(settings: Settings) -> Credentials | None:
     Raises:
         UsageError: what is given cannot be used.
     """
-    if settings.marathon_auth_credential_file:
-        return CredentialFile(Path(settings.marathon_auth_credential_file), _credential_trouble)
-    if settings.credentials or not settings.dcos_auth_credentials:
-        return settings.credentials
-    account = ServiceAccount.read(settings.dcos_auth_credentials)
-    return DcosLogin(account, _credential_trouble, ca_file=settings.marathon_ca_cert or None)
-
-
-def _credential_trouble(reason: str) -> None:
-    log.warning("credentials not renewed", reason=reason)
+    return authority_of(
+        file=settings.marathon_auth_credential_file,
+        password=settings.credentials,
+        account=settings.dcos_auth_credentials,
+        ca_file=settings.marathon_ca_cert or None,
+        report=lambda reason: log.warning("credentials not renewed", reason=reason),
+    )
 
 
 def client(settings: Settings, authority: Credentials | None = None) -> MarathonClient:
@@ -258,7 +247,7 @@ def _start(
 ) -> Scribe:
     """Build everything and start the threads; the writer first, the stream last."""
     write_side_files(settings)
-    if settings.maxconn and not affordable(settings):
+    if settings.maxconn and not _room_for_maxconn(settings):
         log.warning("maxconn is left to HAProxy: the open-files limit is too low or not known")
     stopping = supervisor.stopping
     next_sequence = _sequence()

@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import sys
+from collections.abc import Callable
 from logging.handlers import SysLogHandler
+from pathlib import Path
 from typing import TextIO
 
 import structlog
@@ -20,10 +22,13 @@ _LEVELS = {
 
 def configure(
     *, form: str, level: str, stream: TextIO | None = None, syslog_socket: str = ""
-) -> None:
+) -> Callable[[], None]:
     """Set up logging for the whole process: `form` is console, json or a form of Python's logging.
 
     A syslog socket that is not there is said, and no reason to end.
+
+    Returns:
+        What ends the sending to syslog.
 
     Raises:
         UsageError: that form cannot be read.
@@ -50,6 +55,11 @@ def configure(
     # Libraries log through the standard library; only what somebody should look at gets through.
     logging.raiseExceptions = False  # as in _Lines
     logging.basicConfig(level=logging.WARNING, stream=target, format="%(levelname)s %(message)s")
+    return syslog.close if syslog is not None else _nothing
+
+
+def _nothing() -> None:
+    """There is nothing to end."""
 
 
 class _Lines:
@@ -126,8 +136,10 @@ def _record(level: int, text: str) -> logging.LogRecord:
 
 
 def _syslog(path: str) -> tuple[SysLogHandler | None, str]:
+    """The handler, which connects anew with each line while it must, and why it cannot now."""
+    trouble = "" if Path(path).is_socket() else f"there is no socket at {path}"
     try:
-        return SysLogHandler(path), ""
+        return SysLogHandler(path), trouble
     except OSError as error:
         return None, f"{path}: {error.strerror}"
 

@@ -7,6 +7,7 @@ The state folder's paths are `folder`'s.
 import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from sidecar.haproxy.master import MasterCli
 
 LARGEST_LOG = 5 * 1024 * 1024
 _LOG_LINES_SHOWN = 20
+_FILES_BESIDE_CONNECTIONS = 1000  # listeners, checks, sockets, logs
 _POLL = 0.02
 _KILL_TAKES = 5.0
 _START_TAKES = 30.0
@@ -115,6 +117,13 @@ def start(binary: str, config: Path, folder: Path, *, timeout: float = _START_TA
         _give_up(master, state)
         raise
     return master
+
+
+def open_files_allow(connections: int) -> bool:
+    """Whether a process that we start may have so many connections: more keep HAProxy down."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * connections + _FILES_BESIDE_CONNECTIONS
+    return limit == resource.RLIM_INFINITY or needed <= limit
 
 
 def _found(binary: str) -> str:

@@ -24,8 +24,8 @@ from sidecar.errors import (
     MarathonUnreachableError,
     UsageError,
 )
-from sidecar.marathon.credentials import basic
-from sidecar.marathon.endpoints import Credentials, Endpoint, endpoint_of, redirected
+from sidecar.marathon.credentials import Credentials, basic
+from sidecar.marathon.endpoints import Endpoint, endpoint_of, redirected
 from sidecar.marathon.events import EVENT_TYPES
 from sidecar.marathon.schema import App, AppId, ShapeError, UnreadableApp, read_app, read_apps
 

@@ -53,6 +53,30 @@ class Authority(Protocol):
         """Take note that Marathon answered 401 to this value; whether another try may help."""
 
 
+Credentials = tuple[str, str] | Authority
+"""A user and a password, or who says it anew for each request."""
+
+
+def authority_of(
+    *,
+    file: str,
+    password: tuple[str, str] | None,
+    account: str,
+    ca_file: str | None,
+    report: Report,
+) -> Credentials | None:
+    """Who we are, out of what is given: a file wins over a password, that over an account.
+
+    Raises:
+        UsageError: what is given cannot be used.
+    """
+    if file:
+        return CredentialFile(Path(file), report)
+    if password is not None or not account:
+        return password
+    return DcosLogin(ServiceAccount.read(account), report, ca_file=ca_file)
+
+
 def basic(user: str, password: str) -> str:
     """The Authorization header for a user and a password (RFC 7617), in UTF-8."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")

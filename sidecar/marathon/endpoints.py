@@ -8,12 +8,9 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 import attrs
 
 from sidecar.errors import MarathonAnswerError, UsageError
-from sidecar.marathon.credentials import Authority
+from sidecar.marathon.credentials import Credentials
 
 _SCHEMES = frozenset({"http", "https"})
-
-Credentials = tuple[str, str] | Authority
-"""A user and a password, or who says it anew for each request."""
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.demo.local import LocalMarathon
+from sidecar.haproxy.process import open_files_allow
 from sidecar.haproxy.runtime import RuntimeApi
 from tests.system.apps import web
 from tests.system.clients import COMMAND, PATIENCE, command, get
@@ -94,6 +95,9 @@ def test_the_words_of_a_usual_deployment_do_the_main_job() -> None:
         assert re.search(
             r"^\d{4}-\d\d-\d\d \S+ marathon_lb: connected ", sidecar.log_text(), re.MULTILINE
         )
+        room = open_files_allow(50_000)
+        assert (sidecar.state()["haproxy"]["maxconn"] == "50000") is room
+        assert ("maxconn is left to HAProxy" in sidecar.log_text()) is not room
         with RuntimeApi(str(sidecar.folder / "run" / "socket")) as api:
             assert "backend2app.map" in api.ask("show map")
 
@@ -108,13 +112,14 @@ def test_the_words_of_a_usual_deployment_do_the_main_job() -> None:
 
 def test_poll_mode_fetches_and_never_opens_a_stream() -> None:
     """An app that comes is there after an interval."""
-    variables = {"POLL_INTERVAL": "0.5"}
+    variables = {"POLL_INTERVAL": "0.5", "MLB_MAXCONN": "1234"}
     with dropped_in("poll", "--group", "external", **variables) as (sidecar, marathon, ports, _):
         eventually(lambda: sidecar.state().get("freshness", {}).get("last_resync"), "it fetched")
         marathon.deploy(web("/app", port=ports.service[0]), timeout=60)
         eventually(lambda: served(ports, "app.test"), "the app is served")
 
         assert sidecar.state()["freshness"]["stream"] == ""
+        assert sidecar.state()["haproxy"]["maxconn"] == "1234"
         assert "connected" not in sidecar.log_text()
         told = command("status", "--state-dir", str(sidecar.folder)).stdout
         assert "not followed, all apps are fetched each 0.5 s" in told

@@ -1,13 +1,16 @@
 import errno
 import io
 import json
+import socket
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 
 import pytest
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from sidecar import telemetry
+from sidecar.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +114,48 @@ def test_a_traceback_is_shown(form: str) -> None:
         log.exception("stopped")
 
     assert "ValueError: invalid literal" in stream.getvalue()
+
+
+def test_a_form_of_pythons_logging_is_a_form_of_ours() -> None:
+    """The message is what happened with its particulars, all on one line."""
+    stream, log = lines("%(levelname)s|%(name)s|%(message)s")
+    log.warning("problem", app="/web", reason="100 % wrong\nindeed")
+
+    assert (
+        stream.getvalue() == "WARNING|marathon_lb|problem app=/web reason='100 % wrong\\nindeed'\n"
+    )
+
+
+@pytest.mark.parametrize("form", ["yaml", "%(nothing)s", "%(message)"])
+def test_another_form_is_refused(form: str) -> None:
+    """By the flag's name."""
+    with pytest.raises(UsageError, match="--log-format"):
+        telemetry.configure(form=form, level="info")
+
+
+def test_the_log_goes_to_a_syslog_socket_too() -> None:
+    """With its severity; a socket that is not there is said, and nothing else happens."""
+    with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        path = f"{folder}/log"
+        syslog.bind(path)
+        syslog.settimeout(5)
+        stream = io.StringIO()
+        end = telemetry.configure(
+            form="%(message)s", level="info", stream=stream, syslog_socket=path
+        )
+        structlog.get_logger().warning("problem", app="/web")
+        assert syslog.recv(1000) == b"<12>problem app=/web\0"
+
+        missing = f"{folder}/missing"
+        other = telemetry.configure(
+            form="%(message)s", level="info", stream=stream, syslog_socket=missing
+        )
+        structlog.get_logger().info("on")
+        end()
+        other()
+
+    said = f"no syslog reason='there is no socket at {missing}'"
+    assert stream.getvalue().splitlines() == ["problem app=/web", said, "on"]
 
 
 def test_a_log_line_that_cannot_be_written_is_lost_and_nothing_else_is() -> None:
