@@ -92,6 +92,12 @@ class ConfigurationFile:
         write_atomically(self.candidate, text)
         return self.candidate
 
+    def try_out(self, text: str) -> Path:
+        """Write a text that will not take the place, for one check; the caller removes it."""
+        trial = self._beside("trial")
+        write_atomically(trial, text)
+        return trial
+
     def accept(self) -> None:
         """Put the candidate in place."""
         self._move(self.candidate, self.path)

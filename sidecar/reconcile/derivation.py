@@ -19,14 +19,22 @@ from sidecar.marathon.schema import App, AppId, Task
 from sidecar.marathon.snapshot import AppRecord, Snapshot
 from sidecar.plan.observed import Observed, ObservedServer
 
+_MOST_REFUSED = 10  # of one app; the oldest is forgotten
+
 
 @attrs.frozen
 class _Form:
-    """The newest definition of an app, what is wrong with it, and the last good one."""
+    """The newest definition of an app, what is wrong with it, and the last good one.
+
+    `taken` is the last one that HAProxy took. `refused` are raw configurations that it refused: no
+    definition that says the same is good.
+    """
 
     newest: App
     problems: tuple[Problem, ...]
     good: App | None
+    taken: App | None = None
+    refused: tuple[Mapping[str, str], ...] = ()
 
 
 class Derivation:
@@ -97,8 +105,30 @@ class Derivation:
     def give_form(self, app_id: AppId, good: App) -> None:
         """Take a definition out of an app's history that can be used."""
         form = self._forms.get(app_id)
-        if form is not None and form.good is None:
+        if form is not None and form.good is None and good.labels not in form.refused:
             self._forms[app_id] = attrs.evolve(form, good=good)
+
+    def refuse(self, reasons: Mapping[AppId, str]) -> None:
+        """HAProxy does not take these apps' raw configuration: back to what it last took.
+
+        An app of which it never took any is without a form.
+        """
+        for app_id, reason in reasons.items():
+            form = self._forms.get(app_id)
+            if form is None or form.good is None:
+                continue
+            refused = (form.good.labels, *form.refused)[:_MOST_REFUSED]
+            back = form.taken if form.taken and form.taken.labels not in refused else None
+            problem = Problem(app_id, "configuration", reason)
+            self._forms[app_id] = attrs.evolve(
+                form, problems=(*form.problems, problem), good=back, taken=back, refused=refused
+            )
+
+    def take(self) -> None:
+        """HAProxy took everything as it is now."""
+        for app_id, form in self._forms.items():
+            if form.taken is not form.good and form.good is not None:
+                self._forms[app_id] = attrs.evolve(form, taken=form.good)
 
     def without_form(self) -> frozenset[AppId]:
         """Apps of which only unusable definitions are known.
@@ -172,10 +202,20 @@ class Derivation:
         record = self.snapshot[app_id]
         form = self._forms.get(app_id)
         if form is None or form.newest is not record.app:
-            problems = form_problems(record.app)
-            good = record.app if not problems else form.good if form else None
-            form = self._forms[app_id] = _Form(record.app, problems, good)
+            form = self._forms[app_id] = _next_form(record.app, form)
         return AppState(record.current(), form.good, form.problems, record.older, record.health())
+
+
+def _next_form(app: App, before: _Form | None) -> _Form:
+    """What is known of an app whose newest definition is another one now."""
+    problems = form_problems(app)
+    if before is None:
+        return _Form(app, problems, None if problems else app)
+    if not problems and app.labels in before.refused:
+        # The same raw configuration again, in a definition that differs elsewhere.
+        problems = tuple(each for each in before.problems if each.field == "configuration")
+    good = before.good if problems else app
+    return _Form(app, problems, good, before.taken, before.refused)
 
 
 def _servers_by_app(observed: Observed) -> dict[str, list[ObservedServer]]:

@@ -6,8 +6,7 @@ that can be had.
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import attrs
 import structlog
@@ -25,25 +24,23 @@ from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle, CycleReport
 from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.gate import ReloadGate
-from sidecar.reconcile.narration import narrate_cycle, narrate_problems, narrate_refusals
+from sidecar.reconcile.narration import (
+    listed,
+    narrate_cycle,
+    narrate_problems,
+    narrate_refusals,
+    one_line,
+)
 from sidecar.reconcile.scribe import Page, Scribe
-from sidecar.reconcile.status import Reloads, Status
+from sidecar.reconcile.sifting import Sieve, sift
+from sidecar.reconcile.status import Status
+from sidecar.reconcile.wants import Wants
 
 log = structlog.get_logger("haproxy")
 
 _LOOK_AGAIN = 0.5
 _MOST_PATIENT = 6  # doublings: half a minute
 _LONGEST_PAUSE = 5.0
-
-
-class Wants(Protocol):
-    """Says what is desired."""
-
-    def desired(self, ports: PortRules, incumbents: Mapping[int, BackendName]) -> Desired:
-        """Everything that HAProxy should have."""
-
-    def protected(self) -> Collection[AppId]:
-        """Apps that lose nothing for now, since what they want is not known yet."""
 
 
 class Driver:
@@ -67,6 +64,7 @@ class Driver:
         self._ports = ports
         self._assigned = assigned
         self._scribe = scribe
+        self._sieve = Sieve(engine, renderer)
         self._gate = gate
         self._clock = clock
         self._planned: tuple[Reason, ...] = ()
@@ -113,7 +111,7 @@ class Driver:
         try:
             self._start()
         except HaproxyError as error:
-            log.error("the last file is of no use", reason=_one_line(error))
+            log.error("the last file is of no use", reason=one_line(error))
             with contextlib.suppress(HaproxyError):
                 if self._engine.restore_good():
                     log.warning("trying the last one that HAProxy ran")
@@ -152,6 +150,7 @@ class Driver:
             desired = wants.desired(self.port_rules(), self.incumbents)
             self._ports.choose(desired.service_ports)
             self._want_now(wants)
+            self._sift(wants)
         else:
             self._ports.choose(())
         self._say_busy()
@@ -187,6 +186,8 @@ class Driver:
             return _LOOK_AGAIN
         narrate_problems(before.problems, self.desired.problems)
         self._take_note(report, since=since, audit=audit, changed=before != self.desired)
+        if not report.plan.reasons:
+            wants.take()
         if not report.results:
             return None
         # What was sent is looked at once more: the plan should be empty, and status up to date.
@@ -206,6 +207,18 @@ class Driver:
             desired = wants.desired(self.port_rules(), self.incumbents)
         self.desired = desired
         self.incumbents = dict(desired.port_owners)
+
+    def _sift(self, wants: Wants) -> bool:
+        """Leave apps whose raw configuration HAProxy refuses as they were; whether any are."""
+        before = self.desired.problems
+
+        def refused() -> Mapping[AppId, str]:
+            return self._sieve.refused(self.desired, self._ports.layout, self._version)
+
+        found = sift(wants, refused, again=lambda: self._want_now(wants))
+        if found:
+            narrate_problems(before, self.desired.problems)
+        return found
 
     def _take_note(
         self, report: CycleReport, *, since: float | None, audit: bool, changed: bool
@@ -250,10 +263,10 @@ class Driver:
         """HAProxy does not answer, or not as we know it: say it once, start our own again."""
         own = self._engine.placement.own
         if not self._trouble and self.observed is None and not own:
-            log.info("waiting for HAProxy", reason=_one_line(error))
+            log.info("waiting for HAProxy", reason=one_line(error))
         elif not self._trouble:
-            log.error("HAProxy does not answer", reason=_one_line(error))
-        self._trouble = self._trouble or _one_line(error)
+            log.error("HAProxy does not answer", reason=one_line(error))
+        self._trouble = self._trouble or one_line(error)
         if self._engine.is_running() or self._clock() < self._start_again:
             return
         try:
@@ -263,7 +276,7 @@ class Driver:
             log.warning("started HAProxy again", pid=self._engine.start())
         except SidecarError as failure:
             self._pause_starts()
-            self._trouble = _one_line(failure)
+            self._trouble = one_line(failure)
             log.error("HAProxy cannot be started", reason=self._trouble)
 
     def _write_if_possible(self) -> None:
@@ -271,7 +284,7 @@ class Driver:
         try:
             self._engine.write(self._rendered(), running_version=self._version)
         except StateFolderError as error:
-            log.error("file not written", reason=_one_line(error))
+            log.error("file not written", reason=one_line(error))
 
     def _pause_starts(self) -> None:
         pause = min(_LOOK_AGAIN * 2**self._failed_starts, _LONGEST_PAUSE)
@@ -311,7 +324,7 @@ class Driver:
         due = self._gate.due()
         if due is None or self._clock() < due:
             return False
-        if self._leave_out_busy_ports(wants):
+        if self._leave_out_busy_ports(wants) or self._sift(wants):
             return True
         taken = self._taken_frontend_ports()
         rendered = self._rendered()
@@ -323,18 +336,18 @@ class Driver:
         try:
             worker = self._engine.reload(rendered, running_version=self._version)
         except (HaproxyError, StateFolderError) as error:
-            self._fail_reload(rendered, _one_line(error))
+            self._fail_reload(rendered, one_line(error))
             return False
         reasons = self._gate.succeeded(self._clock())
         self._asked = ()
         # An older page may be on its way to the disk this moment; this one comes after it.
         self._note_page()
-        log.info("reloaded", why=_texts(reasons), reloads=self._gate.count, worker=worker)
+        log.info("reloaded", why=listed(reasons), reloads=self._gate.count, worker=worker)
         return True
 
     def _fail_reload(self, rendered: Rendered, why: str) -> None:
         self._gate.failed(rendered.text, why, self._clock())
-        log.error("reload failed", reason=why, wanted=_texts(self._gate.wanted))
+        log.error("reload failed", reason=why, wanted=listed(self._gate.wanted))
 
     def _leave_out_busy_ports(self, wants: Wants) -> bool:
         """Bind each new service port for a moment; whether one had to be left out.
@@ -359,7 +372,6 @@ class Driver:
 
     def tell(self, status: Status) -> Status:
         """The status, with all that is known here."""
-        gate = self._gate
         return attrs.evolve(
             status,
             version=self._version,
@@ -367,13 +379,7 @@ class Driver:
             maxconn=self._cycle.info.get("Maxconn", ""),
             desired=self.desired,
             observed=self.observed,
-            reloads=Reloads(
-                gate.count,
-                dict(gate.by_reason),
-                _texts(gate.last_reasons),
-                tuple(str(reason) for reason in gate.wanted),
-                gate.refused,
-            ),
+            reloads=self._gate.tell(),
             haproxy_trouble=self._trouble,
             file_trouble=self._scribe.trouble,
             refused_steps=self._refused,
@@ -382,12 +388,3 @@ class Driver:
             problems=self.desired.problems,
             busy_ports=dict(self._ports.busy),
         )
-
-
-def _one_line(error: Exception) -> str:
-    """An error that may hold lines of HAProxy's log, as one line."""
-    return " | ".join(line.strip() for line in str(error).splitlines() if line.strip())
-
-
-def _texts(reasons: Sequence[object]) -> str:
-    return "; ".join(str(reason) for reason in reasons)

@@ -146,6 +146,28 @@ class Engine:
             self._config.accept()
         return True
 
+    def complaint(self, rendered: Rendered) -> str:
+        """What `haproxy -c` says against a configuration; empty if it passes, or is in place.
+
+        Raises:
+            HaproxyError: the check cannot be run.
+            StateFolderError: the folder cannot be written.
+        """
+        folder = self.placement.folder.path
+        maps = {folder / name: text for name, text in rendered.maps.items()}
+        with self._files:
+            if self._config.holds(rendered.text):
+                return ""
+            # Before the first start there are no maps yet, and HAProxy refuses to do without.
+            missing = {path: text for path, text in maps.items() if not path.exists()}
+            write_all(missing, config=folder / CONFIG_FILE)
+            trial = self._config.try_out(rendered.text)
+            try:
+                result = process.check_configuration(self.placement.binary or "", trial)
+            finally:
+                trial.unlink(missing_ok=True)
+        return "" if result.ok else result.text
+
     def reload(self, rendered: Rendered, *, running_version: str) -> int | None:
         """Write the file and have the master load it; return the new worker's pid.
 

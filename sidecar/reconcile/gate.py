@@ -3,6 +3,7 @@
 import attrs
 
 from sidecar.plan.steps import Reason
+from sidecar.reconcile.status import Reloads
 
 _COALESCE = 0.3
 _AFTER_A_FAILURE = 60.0
@@ -41,6 +42,16 @@ class ReloadGate:
         if not self._wanted:
             return ""
         return self._failure or (_UNCURED if self._is_uncured else "")
+
+    def tell(self) -> Reloads:
+        """How often there was a reload and why, and what stands in the way of one now."""
+        return Reloads(
+            self.count,
+            dict(self.by_reason),
+            "; ".join(self.last_reasons),
+            tuple(str(reason) for reason in self.wanted),
+            self.refused,
+        )
 
     def want(self, reasons: tuple[Reason, ...], now: float) -> None:
         """Take the reasons of the newest plan in the place of those before."""

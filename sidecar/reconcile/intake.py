@@ -3,7 +3,7 @@
 It decides what a message means for what we know; it never touches HAProxy.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 import structlog
@@ -130,6 +130,11 @@ class Intake:
             self.derivation.give_form(app_id, got.definition)
         # Even without one the app is looked at again: it is not protected any more.
         return Gain(changed=self._update([app_id]) or got.definition is None)
+
+    def refuse(self, reasons: Mapping[AppId, str]) -> None:
+        """HAProxy refuses these apps' raw configuration."""
+        self.derivation.refuse(reasons)
+        self._update(reasons)
 
     def address(self, got: Resolved) -> Gain:
         """Take a host's address."""

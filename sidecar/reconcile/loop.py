@@ -115,6 +115,14 @@ class Writer:
         """Apps that lose nothing for now."""
         return self._intake.protected()
 
+    def refuse(self, reasons: Mapping[AppId, str]) -> None:
+        """HAProxy does not take the raw configuration of these apps."""
+        self._intake.refuse(reasons)
+
+    def take(self) -> None:
+        """HAProxy took everything as it is desired now."""
+        self._intake.derivation.take()
+
     # --- the thread ---
 
     def run(self) -> None:

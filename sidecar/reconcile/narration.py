@@ -1,6 +1,6 @@
 """Says in the log what a cycle did: the plan, its commands, and how long it all took."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -94,3 +94,13 @@ def _name(step: Step) -> str:
             return "route taken away"
         case _:
             return ""
+
+
+def one_line(error: Exception) -> str:
+    """An error that may hold lines of HAProxy's log, as one line."""
+    return " | ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def listed(reasons: Sequence[object]) -> str:
+    """Reasons as one text."""
+    return "; ".join(str(reason) for reason in reasons)

@@ -64,6 +64,7 @@ class Apps:
 
     apps: list[App] = attrs.field(factory=list)
     kept: frozenset[AppId] = frozenset()
+    refused: dict[AppId, str] = attrs.field(factory=dict)
 
     def desired(self, ports: PortRules, incumbents: Mapping[int, BackendName]) -> Desired:
         """Everything that HAProxy should have."""
@@ -72,6 +73,14 @@ class Apps:
     def protected(self) -> Collection[AppId]:
         """Apps that lose nothing for now."""
         return self.kept
+
+    def refuse(self, reasons: Mapping[AppId, str]) -> None:
+        """Leave these apps out, which have no other form."""
+        self.refused.update(reasons)
+        self.apps = [app for app in self.apps if app.id not in reasons]
+
+    def take(self) -> None:
+        """Nothing is remembered here."""
 
 
 @attrs.define

@@ -228,3 +228,51 @@ def test_an_address_is_not_remembered_from_another_hosts_server() -> None:
     known.derivation.remember(observed)
 
     assert known.derivation.unresolved() == {"box.test"}
+
+
+OPTIONS = "HAPROXY_0_BIND_OPTIONS"
+
+
+def an_app_with(options: str, version: str = NEW) -> App:
+    """An app whose service port is bound with these words."""
+    return an_app(WEB, labels={OPTIONS: options}, tasks=tasks(1), version=version)
+
+
+def bound_with(known: Known) -> list[str]:
+    """The bind options that are desired."""
+    return [each.options for each in known.derivation.desired(PortRules(), {}).frontends.values()]
+
+
+def test_an_app_whose_raw_configuration_is_refused_goes_back_to_what_haproxy_took() -> None:
+    """With its reason as a problem, also when something else about it changes."""
+    known = knowing(an_app_with("maxconn 1"))
+    known.derivation.take()
+    known.fetch(an_app_with("nonsense"))
+    assert bound_with(known) == ["nonsense"]
+
+    known.derivation.refuse({WEB: "HAProxy refuses it: unknown"})
+    known.derivation.update([WEB])
+    assert bound_with(known) == ["maxconn 1"]
+    assert known.problems() == (Problem(WEB, "configuration", "HAProxy refuses it: unknown"),)
+
+    known.fetch(an_app_with("nonsense", "2022-01-01T00:00:00.000Z"))
+    assert bound_with(known) == ["maxconn 1"]
+    assert len(known.problems()) == 1
+
+    known.fetch(an_app_with("maxconn 2"))
+    assert bound_with(known) == ["maxconn 2"]
+    assert known.problems() == ()
+
+
+def test_a_refused_app_that_haproxy_never_took_takes_no_form_that_says_the_same() -> None:
+    """After a restart its history is asked for one that differs."""
+    known = knowing(an_app_with("nonsense"))
+    known.derivation.refuse({WEB: "no"})
+    known.derivation.update([WEB])
+    assert known.derivation.without_form() == {WEB}
+
+    known.derivation.give_form(WEB, an_app_with("nonsense", "2020-01-01T00:00:00.000Z"))
+    assert known.derivation.without_form() == {WEB}
+    known.derivation.give_form(WEB, an_app_with("maxconn 1"))
+    known.derivation.update([WEB])
+    assert bound_with(known) == ["maxconn 1"]

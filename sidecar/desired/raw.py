@@ -1,0 +1,46 @@
+"""Which apps bring raw configuration, and what would be desired without it.
+
+Raw is what a label says in HAProxy's own words: lines of a backend's section, sections that those
+need, the bind line of a service port. Whether HAProxy takes it, only HAProxy can tell.
+"""
+
+from collections.abc import Collection
+
+import attrs
+
+from sidecar.desired.model import Desired
+from sidecar.marathon.schema import AppId
+
+
+def raw_apps(desired: Desired) -> tuple[AppId, ...]:
+    """The apps that bring any, by id."""
+    found = {
+        backend.app_id
+        for backend in desired.backends.values()
+        if backend.section or backend.preamble
+    }
+    owners = {port: _owner(desired, port) for port in desired.frontends}
+    return tuple(sorted({*found, *(owner for owner in owners.values() if owner is not None)}))
+
+
+def with_raw_of(desired: Desired, apps: Collection[AppId]) -> Desired:
+    """The same with the raw configuration of these apps alone: something to try, not to run."""
+    return attrs.evolve(
+        desired,
+        backends={
+            name: backend
+            if backend.app_id in apps
+            else attrs.evolve(backend, section="", preamble="")
+            for name, backend in desired.backends.items()
+        },
+        frontends={
+            port: frontend
+            for port, frontend in desired.frontends.items()
+            if _owner(desired, port) in apps
+        },
+    )
+
+
+def _owner(desired: Desired, port: int) -> AppId | None:
+    backend = desired.backends.get(desired.port_owners[port])
+    return backend.app_id if backend is not None else None

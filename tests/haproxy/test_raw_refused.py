@@ -1,0 +1,85 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.haproxy import process
+from sidecar.marathon.schema import App
+from tests.haproxy.driving_rig import (
+    ONE,
+    TWO,
+    Wheel,
+    a_wheel,
+    settings_for,
+    stopped_afterwards,
+    web,
+)
+from tests.haproxy.skeleton_rig import free_ports, get
+
+NONSENSE = {"HAPROXY_0_BIND_OPTIONS": "no-such-word"}
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Each check by `haproxy -c`, as it is made."""
+    made: list[Path] = []
+    check = process.check_configuration
+
+    def counted(binary: str, config: Path) -> process.CheckResult:
+        made.append(config)
+        return check(binary, config)
+
+    monkeypatch.setattr(process, "check_configuration", counted)
+    return made
+
+
+@pytest.fixture
+def forty(short_dir: Path, ports: dict[str, int]) -> Iterator[tuple[Wheel, list[App]]]:
+    """Forty apps with bind options of their own, one of which has nonsense, before any start."""
+    numbers = free_ports(40)
+    good = {"HAPROXY_0_BIND_OPTIONS": "maxconn 100"}
+    apps = [
+        web(
+            number,
+            ports[ONE],
+            name=f"app{place:02}",
+            **(NONSENSE if place in {3, 17, 39} else good),
+        )
+        for place, number in enumerate(numbers)
+    ]
+    with stopped_afterwards(short_dir):
+        yield a_wheel(settings_for(short_dir, numbers), *apps), apps
+
+
+def test_at_start_three_of_forty_apps_are_refused_and_the_rest_serves(
+    forty: tuple[Wheel, list[App]], checks: list[Path]
+) -> None:
+    """Found by halves; the reason is HAProxy's own."""
+    wheel, apps = forty
+    wheel.driver.start(wheel.wants)
+
+    assert set(wheel.wants.refused) == {"/app03", "/app17", "/app39"}
+    assert all("no-such-word" in reason for reason in wheel.wants.refused.values())
+    trials = [path for path in checks if path.name.endswith(".trial")]
+    assert len(trials) <= 2 + 3 * (6 + 1) + 1  # log2(40) is less than 6; all once more at the end
+    assert not wheel.follow()
+    assert get(apps[0].port_definitions[0].port).task == ONE
+    assert not list(trials[0].parent.glob("*.trial"))
+
+
+def test_while_it_runs_one_app_is_refused_and_others_get_what_they_want(
+    wheel: Wheel, ports: dict[str, int]
+) -> None:
+    """The reload happens, without the one; nothing asks for another."""
+    bad, good = free_ports(2)
+    wheel.wants.apps.append(web(bad, ports[TWO], name="bad", **NONSENSE))
+    wheel.wants.apps.append(web(good, ports[TWO], name="good", HAPROXY_0_BIND_OPTIONS="maxconn 9"))
+    wheel.follow()
+    assert wheel.reload_when_due()  # it was sifted: look again
+    wheel.follow()
+    assert wheel.reload_when_due()
+    assert not wheel.follow()
+
+    assert set(wheel.wants.refused) == {"/bad"}
+    assert get(good).task == TWO
+    assert wheel.driver.reload_due() is None
