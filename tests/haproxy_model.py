@@ -11,6 +11,7 @@ import attrs
 
 from sidecar.desired.model import Desired, MapName, ServerName, TraitMap
 from sidecar.haproxy.config import FACT_PREFIX, NOTHING, Layout, Rendered, Renderer
+from sidecar.plan.facts import put_together
 from sidecar.plan.maps import encode_entries
 from sidecar.plan.observed import ALL_MAPS, Observed, ObservedServer, State
 from sidecar.plan.steps import (
@@ -63,6 +64,7 @@ def observe(
             backends[list(backends)[-1]][found.name] = found
         elif stated := _STATEMENT.match(line):
             facts[stated[1]] = "" if stated[2] == NOTHING else stated[2]
+    facts = put_together(facts)
     maps = {file: read_map_file(files.maps[file]) for file in ALL_MAPS}
     return Observed(1, backends, maps, facts)
 

@@ -43,6 +43,19 @@ _SECTIONS = ("GLOBAL", "FRONTEND_DEFAULTS", "HTTP", "HTTPS", "APPID", "SERVICE_P
 _RANGES_IN_A_LINE = 20  # HAProxy's configuration lines are at most 2048 characters
 _COMMON_BALANCES = ("roundrobin", "leastconn", "first", "random", "source", "uri")
 _HASHED = ("source", "uri", "hdr(")
+_USUAL = (
+    *(Archetype(mode) for mode in Mode),
+    *(
+        Archetype(mode, check=check, check_timeout=timeout)
+        for mode, check in (
+            (Mode.HTTP, Check.HTTP),
+            (Mode.HTTP, Check.CONNECT),
+            (Mode.TCP, Check.CONNECT),
+        )
+        for timeout in CHECK_TIMEOUTS
+    ),
+)
+"""Of each mode and check the archetype that is expected where none is in use."""
 
 
 @attrs.frozen
@@ -114,13 +127,15 @@ class Renderer:
         sections = dict(self._sections(cut))
         text = self._template("haproxy.cfg.j2").render(
             global_section=sections.pop("GLOBAL"),
-            facts={
-                **expected.sections,
-                stated.PORTS: write_ranges(layout.bound),
-                stated.FRONTENDS: write_ranges(layout.reserved),
-                stated.OWN_PORTS: stated.write_digests(stated.own_ports(desired.frontends)),
-                stated.ARCHETYPES: stated.write_digests(expected.archetypes),
-            },
+            facts=stated.in_pieces(
+                {
+                    **expected.sections,
+                    stated.PORTS: write_ranges(layout.bound),
+                    stated.FRONTENDS: write_ranges(layout.reserved),
+                    stated.OWN_PORTS: stated.write_digests(stated.own_ports(desired.frontends)),
+                    stated.ARCHETYPES: stated.write_digests(expected.archetypes),
+                }
+            ),
             nothing=NOTHING,
             frontends="\n\n".join([*sections.values(), *self._own_frontends(desired, layout)]),
             archetypes=[self._archetype(archetype, layout.state_dir) for archetype in archetypes],
@@ -211,15 +226,19 @@ def archetypes_of(backends: Iterable[Backend]) -> tuple[Archetype, ...]:
 def _pools(
     backends: Iterable[Backend], archetypes: Iterable[Archetype], layout: Layout
 ) -> dict[str, int]:
-    """How many spares each archetype gets: many for the one most in use of each mode."""
+    """How many spares each archetype gets: many for the one most in use of each mode and check."""
     use = Counter(backend.archetype for backend in backends)
     sizes = {archetype.name: layout.spares_each for archetype in archetypes}
-    for mode in Mode:
-        default = Archetype(mode)
-        of_mode = [archetype for archetype in use if archetype.mode is mode] or [default]
-        most = max(of_mode, key=lambda archetype: (use[archetype], archetype.name))
+    for default in _USUAL:
+        of_kind = [archetype for archetype in use if _kind(archetype) == _kind(default)]
+        most = max(of_kind or [default], key=lambda archetype: (use[archetype], archetype.name))
         sizes[most.name] = max(layout.spares, layout.spares_each)
     return sizes
+
+
+def _kind(archetype: Archetype) -> tuple[Mode, Check, int]:
+    """What most apps leave as it comes: how they are checked is Marathon's word, not a label's."""
+    return archetype.mode, archetype.check, archetype.check_timeout
 
 
 def _own_bind(frontend: Frontend, layout: Layout) -> str:

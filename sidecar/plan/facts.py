@@ -3,11 +3,16 @@
 A worker reports its statements by `show env`; here they stand without their prefix.
 """
 
+import itertools
+import re
 from collections.abc import Iterable, Mapping
 
 import attrs
 
 from sidecar.desired.model import Frontend
+
+_LONGEST_PIECE = 4000
+_NUMBERED = re.compile(r".*_[0-9]+")
 
 PORTS = "PORTS"
 """The service ports that are bound, as ranges."""
@@ -29,6 +34,37 @@ class Expected:
 
     sections: Mapping[str, str] = attrs.field(factory=dict)
     archetypes: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def in_pieces(facts: Mapping[str, str]) -> dict[str, str]:
+    """The same statements, a long list as several: HAProxy reports no variable of 16 kB."""
+    pieces: dict[str, str] = {}
+    for name, text in facts.items():
+        part, number = "", 1
+        for item in text.split(","):
+            if part and len(part) + len(item) >= _LONGEST_PIECE:
+                pieces[_piece(name, number)] = part
+                part, number = item, number + 1
+            else:
+                part = f"{part},{item}" if part else item
+        pieces[_piece(name, number)] = part
+    return pieces
+
+
+def put_together(pieces: Mapping[str, str]) -> dict[str, str]:
+    """Undo `in_pieces`."""
+    facts: dict[str, str] = {}
+    for name, text in pieces.items():
+        if _NUMBERED.fullmatch(name):
+            continue
+        keys = (_piece(name, number) for number in itertools.count(2))
+        more = [pieces[key] for key in itertools.takewhile(pieces.__contains__, keys)]
+        facts[name] = ",".join([text, *more])
+    return facts
+
+
+def _piece(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"
 
 
 def own_ports(frontends: Mapping[int, Frontend]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from sidecar.haproxy import replies
 from sidecar.haproxy.commands import show_map
 from sidecar.haproxy.config import FACT_PREFIX, NOTHING
 from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.plan.facts import put_together
 from sidecar.plan.observed import ALL_MAPS, Observed, ObservedServer, State
 
 _UP = 2  # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
@@ -54,7 +55,7 @@ class Observer:
                 for name, value in environment.items()
                 if name.startswith(FACT_PREFIX)
             }
-            self._facts = (worker, facts)
+            self._facts = (worker, put_together(facts))
         return self._facts[1]
 
 

@@ -31,7 +31,9 @@ def a_large_desired(service_ports: tuple[int, ...]) -> Desired:
             "MODE": "http" if number % 4 else "tcp",
             "STICKY": "true" if number % 3 else "no",
             "VHOST": f"h{number % 7}.test,[fd00::{number:x}]",
-            "PATH": f"/p{number} /p{number}/%7Ex!$&()*+,=:@" if number % 2 else f"-i /P{number}",
+            "PATH": f"/p{number:02} /q{number:02}/%7Ex!$&()*+,=:@"
+            if number % 2
+            else f"-i /P{number:02}",
         }
         if not number % 4:
             labels = {"MODE": "tcp", "BALANCE": ("leastconn", "source", "first")[number % 3]}

@@ -29,7 +29,7 @@ def test_everything_changes_under_load_and_no_request_is_lost() -> None:
 
         tallies = load.end_all()
         assert failures(tallies) == []
-        assert rig.proxy.identity == before
+        assert rig.proxy.identity == before, rig.sidecar.log("reloaded")
         assert rig.sidecar.state()["reloads"]["count"] == 0
         assert sum(tally["good"] for tally in tallies.values()) > took * _RATE
         assert max(tally["slowest"] for tally in tallies.values()) < 3

@@ -82,7 +82,7 @@ def test_maps_name_true_backends_and_the_ledger_every_backend(renderer: Renderer
         ([Archetype(Mode.TCP, "first")] * 2 + [TCP], {"http-roundrobin", "tcp-first"}),
     ],
 )
-def test_the_archetype_most_in_use_of_each_mode_has_the_large_pool(
+def test_the_archetype_most_in_use_of_each_mode_and_check_has_the_large_pool(
     renderer: Renderer, in_use: list[Archetype], large: set[str]
 ) -> None:
     """Every other archetype has the small one."""
@@ -93,8 +93,10 @@ def test_the_archetype_most_in_use_of_each_mode_has_the_large_pool(
     rendered = renderer.render(a_desired(backends), LAYOUT)
 
     spares = re.findall(r"^backend spare\.\S+ from (\S+)$", rendered.text, re.MULTILINE)
-    assert {name for name in spares if spares.count(name) == 4} == large
-    assert {name for name in spares if spares.count(name) == 1} == set(spares) - large
+    checks = ("http-http", "http-connect", "tcp-connect")
+    checked = {f"{check}{timeout}s-roundrobin" for check in checks for timeout in (5, 20, 60)}
+    assert {name for name in spares if spares.count(name) == 4} == large | checked
+    assert {name for name in spares if spares.count(name) == 1} == set(spares) - large - checked
 
 
 def test_an_archetype_in_use_is_rendered_beside_the_common_ones(renderer: Renderer) -> None:

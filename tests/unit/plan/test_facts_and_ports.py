@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.errors import UsageError
-from sidecar.plan.facts import read_digests, write_digests
+from sidecar.plan.facts import in_pieces, put_together, read_digests, write_digests
 from sidecar.plan.ports import block_around, read_ranges, write_ranges
 
 SETTINGS = settings(max_examples=100, deadline=None, derandomize=True, print_blob=True)
@@ -72,3 +72,19 @@ def test_digests_are_read_as_they_were_written(digests: dict[str, str]) -> None:
 def test_what_is_no_pair_is_left_out_of_the_digests() -> None:
     """An older skeleton may state other things."""
     assert read_digests("a:1,b,,c:2") == {"a": "1", "c": "2"}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(("A", "B", "LONG")), st.lists(st.text("abc", min_size=1, max_size=9))
+    )
+)
+@SETTINGS
+def test_a_long_statement_is_made_in_pieces_and_put_together(lists: dict[str, list[str]]) -> None:
+    """No piece is longer than HAProxy reports."""
+    texts = {name: ",".join(items * 300) for name, items in lists.items()}
+
+    pieces = in_pieces(texts)
+
+    assert put_together(pieces) == texts
+    assert all(len(piece) <= 4100 for piece in pieces.values())
