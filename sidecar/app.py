@@ -19,6 +19,7 @@ from sidecar.haproxy.certificates import write_crt_list
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.haproxy.files import remove_leftovers, write_atomically
 from sidecar.haproxy.folder import FolderLock, StateFolder, socket_path_problem
+from sidecar.haproxy.log_relay import LogRelay
 from sidecar.haproxy.process import haproxy_version, open_files_allow
 from sidecar.haproxy.proxies import Proxies
 from sidecar.marathon.client import MarathonClient
@@ -161,7 +162,9 @@ def renderer(settings: Settings | None = None) -> Renderer:
         UsageError: what all proxies should have is nothing that they can have.
     """
     mine = settings or Settings()
-    proxies = Proxies.read(mine.default_options, mine.haproxy_log)
+    own = mine.haproxy_log == "stdout"
+    target = str(StateFolder(Path(mine.state_dir)).log_socket) if own else mine.haproxy_log
+    proxies = Proxies.read(mine.default_options, target)
     return Renderer(str(share_dir() / "haproxy"), proxies)
 
 
@@ -296,6 +299,9 @@ def _start(
         lambda: signals.pass_on(lambda: mailbox.put(Wake()), lambda: mailbox.put(_BY_SIGNAL)),
         interrupt=signals.interrupt,
     )
+    if settings.haproxy_log == "stdout":
+        relay = LogRelay(engine.placement.folder.log_socket, stopping)
+        supervisor.start("log relay", relay.run)
     if settings.poll:
         mailbox.put(Wake())
     else:

@@ -187,7 +187,7 @@ class Settings:
     haproxy_log: str = _option(
         "",
         "HAProxy",
-        "Where HAProxy logs to: a syslog socket, a host, or stdout for haproxy.log.",
+        "Where HAProxy logs to: a syslog socket, a host, or stdout, which is ours.",
         metavar="TARGET",
     )
     spares: int = _option(

@@ -208,7 +208,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("VAULT_SKIP_VERIFY", "true: Vault is not verified, as marathon-lb had it."),
     Variable("FRAMEWORK_NAME", "The id of the balancer's own app, which is left out."),
     Variable("SYSLOG_SOCKET", "As --syslog-socket.", "/dev/null"),
-    Variable("HAPROXY_SYSLOGD", "HAProxy's log goes to haproxy.log in the state folder."),
+    Variable("HAPROXY_SYSLOGD", "HAProxy's log goes to the standard output."),
     Variable(
         "HAPROXY_GLOBAL_DEFAULT_OPTIONS",
         "Options of HAProxy's proxies, separated by commas.",

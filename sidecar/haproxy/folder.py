@@ -36,6 +36,11 @@ class StateFolder:
         return self.path / "haproxy.log"
 
     @property
+    def log_socket(self) -> Path:
+        """Where HAProxy logs to when its log goes to our standard output."""
+        return self.path / "log.sock"
+
+    @property
     def pid_file(self) -> Path:
         """The master's pid, for people."""
         return self.path / "haproxy.pid"

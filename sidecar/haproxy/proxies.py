@@ -28,9 +28,7 @@ _ALREADY = frozenset({"forwardfor"})
 KNOWN = _HTTP_BOTH | _BOTH | _FRONTEND | _BACKEND | _HTTP_BACKEND | _ALREADY
 
 DEFAULT_OPTIONS = "redispatch,http-server-close,dontlognull"
-_LOG = re.compile(
-    r"stdout|/[A-Za-z0-9._/@+-]+|(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
-)
+_LOG = re.compile(r"/[A-Za-z0-9._/@+-]+|(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 @attrs.frozen
@@ -58,11 +56,6 @@ class Proxies:
                 f"--haproxy-log {log!r} is no socket's path, host, host:port or stdout"
             )
         return cls(tuple(names), log)
-
-    @property
-    def log_target(self) -> str:
-        """The target as `log` takes it."""
-        return "stdout format raw" if self.log == "stdout" else self.log
 
     @property
     def of_frontends(self) -> tuple[str, ...]:

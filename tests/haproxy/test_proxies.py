@@ -34,7 +34,7 @@ def test_every_known_option_is_one_of_haproxys(rig: Rig, option: str) -> None:
     assert code == 0, text
 
 
-@pytest.mark.parametrize("target", ["stdout", "127.0.0.1:514", "[::1]:514"])
+@pytest.mark.parametrize("target", ["/dev/log", "127.0.0.1:514", "[::1]:514"])
 def test_every_log_target_is_taken(rig: Rig, target: str) -> None:
     """As `haproxy -c` sees it."""
     rig.renderer = Renderer(TEMPLATES, Proxies.read("", target))

@@ -112,12 +112,13 @@ def test_the_words_of_a_usual_deployment_do_the_main_job() -> None:
 
 def test_poll_mode_fetches_and_never_opens_a_stream() -> None:
     """An app that comes is there after an interval."""
-    variables = {"POLL_INTERVAL": "0.5", "MLB_MAXCONN": "1234"}
+    variables = {"POLL_INTERVAL": "0.5", "MLB_MAXCONN": "1234", "HAPROXY_SYSLOGD": "1"}
     with dropped_in("poll", "--group", "external", **variables) as (sidecar, marathon, ports, _):
         eventually(lambda: sidecar.state().get("freshness", {}).get("last_resync"), "it fetched")
         marathon.deploy(web("/app", port=ports.service[0]), timeout=60)
         eventually(lambda: served(ports, "app.test"), "the app is served")
 
+        eventually(lambda: "(marathon_http_in/HTTP)" in sidecar.log_text(), "HAProxy's log")
         assert sidecar.state()["freshness"]["stream"] == ""
         assert sidecar.state()["haproxy"]["maxconn"] == "1234"
         assert "connected" not in sidecar.log_text()
