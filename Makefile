@@ -3,6 +3,8 @@
 #              that program, ARGS='--flag …' hands on anything else
 # make test    format, lint, types, import contracts, the wheel, and all tests
 # make check   the same without the tests; make wheel only the wheel
+# make haproxy-matrix   HAProxy 2.6 to 3.4 side by side in .haproxy; VERSIONS='3.0 3.2' only those
+# make test-matrix      the tests of tests/haproxy on each of them
 # make lock    pin what the environment has now
 # make clean   take away the environment and what the tools left
 #
@@ -17,7 +19,10 @@ SCRIPTS := .ci/run $(wildcard *.sh */*.sh)
 moved := $(shell [ "$$(cat $(VENV)/place 2>/dev/null)" = '$(CURDIR)' ] || echo moved)
 other := $(if $(PYTHON),$(shell [ "$$(cat $(VENV)/python 2>/dev/null)" = '$(PYTHON)' ] || echo other))
 
-.PHONY: venv dev run test check wheel lock clean again
+# 2.6 is brought only: the sidecar refuses it as yet.
+TESTED := 2.8 3.0 3.2 3.4
+
+.PHONY: venv dev run test haproxy-matrix test-matrix check wheel lock clean again
 
 venv: $(VENV)/installed
 dev: $(VENV)/installed-dev
@@ -64,6 +69,12 @@ wheel: dev
 
 test: check
 	$(BIN)/pytest
+
+haproxy-matrix: dev
+	$(BIN)/python tools/haproxy_matrix.py bring $(if $(VERSIONS),--versions '$(VERSIONS)')
+
+test-matrix: dev
+	$(BIN)/python tools/haproxy_matrix.py test --versions '$(or $(VERSIONS),$(TESTED))'
 
 lock: dev
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools >requirements.lock

@@ -163,8 +163,15 @@ def _place(tree: Path, program: Path) -> None:
     loader.chmod(0o755)
     # --force-rpath: the libraries have to find each other there too.
     _run(
-        ["patchelf", "--set-interpreter", str(loader), "--force-rpath"]
-        + ["--set-rpath", str(libraries), str(made)]
+        [
+            "patchelf",
+            "--set-interpreter",
+            str(loader),
+            "--force-rpath",
+            "--set-rpath",
+            str(libraries),
+            str(made),
+        ]
     )
     made.replace(program)
 

@@ -9,7 +9,7 @@ import attrs
 
 from sidecar.errors import HaproxyError
 
-_OLDEST = (2, 6)
+_OLDEST = (2, 8)
 
 
 @attrs.frozen
@@ -38,5 +38,5 @@ def read_version(text: str) -> Capabilities:
         raise HaproxyError(f"{text!r} is not a version of HAProxy")
     version = (int(match[1]), int(match[2]))
     if version < _OLDEST:
-        raise HaproxyError(f"HAProxy {text} is too old; 2.6 or later is needed")
+        raise HaproxyError(f"HAProxy {text} is too old; 2.8 or later is needed")
     return Capabilities(version)

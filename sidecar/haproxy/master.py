@@ -93,7 +93,7 @@ class MasterCli:
             answer = self._send_reload(deadline)
             if answer.succeeded is False:
                 after = self._eventually(lambda _: True, deadline)
-                return ReloadOutcome(succeeded=False, log=answer.log, worker_pid=_current(after))
+                return ReloadOutcome(succeeded=False, log=answer.log, worker_pid=_survivor(after))
             after = self._taken(before, answer, deadline=deadline)
             if after.reloads > before.reloads:
                 return self._settled(before, after, answer=answer, deadline=deadline)
@@ -112,7 +112,7 @@ class MasterCli:
             known = {worker.pid for worker in before.workers}
             after = self._eventually(lambda now: _current(now) not in {None, *known}, deadline)
         changed = _current(after) not in {None, _current(before)}
-        return ReloadOutcome(succeeded=changed, log=answer.log, worker_pid=_current(after))
+        return ReloadOutcome(succeeded=changed, log=answer.log, worker_pid=_survivor(after))
 
     def _send_reload(self, deadline: float) -> ReloadReply:
         """Send `reload` and read to the end of stream; an empty reply where there was none."""
@@ -166,6 +166,12 @@ class MasterCli:
 
 def _current(processes: Processes) -> int | None:
     return processes.workers[0].pid if processes.workers else None
+
+
+def _survivor(processes: Processes) -> int | None:
+    """The worker that serves; 3.2 and later call it old once a reload has failed."""
+    serving = processes.workers or processes.old_workers
+    return min(serving, key=lambda worker: worker.reloads).pid if serving else None
 
 
 def _read_to_prompt(connection: Connection, deadline: float) -> bytes:

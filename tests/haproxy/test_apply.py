@@ -325,7 +325,8 @@ def test_a_server_with_an_open_stream_waits_and_is_then_cut(scene: Scene) -> Non
             eventually(
                 lambda: outcomes(scene.apply(DeleteServer("spare", S1, cut=True))) == ["done"]
             )
-            assert client.recv(100).startswith(b"HTTP/1.1 502")
+            # 2.8 says 502; 3.0 and later close.
+            assert client.recv(100)[:12] in {b"HTTP/1.1 502", b""}
         go_on.set()
     assert scene.servers("spare") == {}
 

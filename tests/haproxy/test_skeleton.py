@@ -58,7 +58,7 @@ def test_the_smallest_and_the_largest_configuration_are_valid_without_warnings(r
     large = a_large_desired(tuple(sorted(rig.layout.bound)))
     for desired in (Desired(), large):
         rig.write(desired)
-        assert rig.check() == (0, "Configuration file is valid\n")
+        assert rig.check() == (0, "")
     assert large.problems == ()
     assert sum(len(each.servers) for each in large.backends.values()) > 60
 
@@ -85,7 +85,7 @@ def test_whatever_labels_say_the_configuration_is_valid(
         rig = a_rig(haproxy_binary, folder, a_layout(folder, (10000,)))
         rig.write(desired_of(apps))
 
-        assert rig.check() == (0, "Configuration file is valid\n")
+        assert rig.check() == (0, "")
 
 
 def test_thousands_of_scattered_ports_are_valid(rig: Rig) -> None:
@@ -93,7 +93,7 @@ def test_thousands_of_scattered_ports_are_valid(rig: Rig) -> None:
     rig.layout = attrs.evolve(rig.layout, bound=frozenset(range(10000, 20000, 3)))
     rig.write(Desired())
 
-    assert rig.check() == (0, "Configuration file is valid\n")
+    assert rig.check() == (0, "")
 
 
 def test_no_service_port_at_all_is_only_a_warning(rig: Rig) -> None:
