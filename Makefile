@@ -20,7 +20,7 @@ moved := $(shell [ "$$(cat $(VENV)/place 2>/dev/null)" = '$(CURDIR)' ] || echo m
 other := $(if $(PYTHON),$(shell [ "$$(cat $(VENV)/python 2>/dev/null)" = '$(PYTHON)' ] || echo other))
 
 # 2.6 is brought only: the sidecar refuses it as yet.
-TESTED := 2.8 3.0 3.2 3.4
+TESTED := 2.6 2.8 3.0 3.2 3.4
 
 .PHONY: venv dev run test haproxy-matrix test-matrix check wheel lock clean again
 

@@ -9,7 +9,7 @@ import attrs
 
 from sidecar.errors import HaproxyError
 
-_OLDEST = (2, 8)
+_OLDEST = (2, 6)
 
 
 @attrs.frozen
@@ -17,6 +17,11 @@ class Capabilities:
     """One running version's abilities."""
 
     version: tuple[int, int]
+
+    @property
+    def static_cookies(self) -> bool:
+        """2.6 takes no cookie for a server that comes at run time."""
+        return self.version < (2, 8)
 
     @property
     def late_idle_connections(self) -> bool:
@@ -38,5 +43,5 @@ def read_version(text: str) -> Capabilities:
         raise HaproxyError(f"{text!r} is not a version of HAProxy")
     version = (int(match[1]), int(match[2]))
     if version < _OLDEST:
-        raise HaproxyError(f"HAProxy {text} is too old; 2.8 or later is needed")
+        raise HaproxyError(f"HAProxy {text} is too old; 2.6 or later is needed")
     return Capabilities(version)

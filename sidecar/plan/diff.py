@@ -21,7 +21,7 @@ from sidecar.plan.observed import (
     Observed,
 )
 from sidecar.plan.ordering import Phases
-from sidecar.plan.pools import Allocation, allocate, is_spare
+from sidecar.plan.pools import Allocation, allocate, is_spare, no_cookies
 from sidecar.plan.steps import AddEntry, DeleteEntry, DeleteServer, Plan, Reason, SetEntry
 
 
@@ -33,21 +33,28 @@ def plan(
     expired: Collection[tuple[str, ServerName]] = (),
     protected: Collection[AppId] = (),
     stubborn: Collection[str] = (),
+    static_cookies: bool = False,
 ) -> Plan:
     """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
 
     `expired` names servers (by HAProxy backend) that have waited long enough for their streams.
     `protected` apps lose nothing that HAProxy has for them, as long as what they want is not known.
     `stubborn` maps (files) are those of which some entry could not be changed by itself.
+    `static_cookies` says that no server with a cookie can be made at run time.
     """
     missing = [file for file in ALL_MAPS if file not in observed.maps]
     if missing:
         return Plan(reasons=tuple(Reason("map", f"{file} is not loaded") for file in missing))
-    allocation = allocate(desired.backends, observed)
+    allocation = allocate(desired.backends, observed, static_cookies=static_cookies)
     phases = Phases()
+    unmade: list[Reason] = []
     for name, place in sorted(allocation.location.items()):
         _claim(phases, desired, observed, name, place)
-        servers.bring_in(phases, place, desired.backends[name].servers, observed)
+        backend = desired.backends[name]
+        if static_cookies and servers.need_cookies(place, backend.servers, observed):
+            unmade.append(no_cookies(backend))
+        else:
+            servers.bring_in(phases, place, backend.servers, observed)
     kept = {place for place, row in observed.rows().items() if row.app_id in protected}
     # Whose these are nobody can tell any more; what they serve is served until the reload.
     kept |= observed.unclaimed()
@@ -62,7 +69,8 @@ def plan(
     traits.treat(phases, desired.backends, allocation.location, observed, kept=kept)
     _empty(phases, desired, observed, allocation, kept)
     phases = attrs.evolve(phases, deletions=[_cut(step, expired) for step in phases.deletions])
-    return Plan(phases.in_order(), _reasons(desired, observed, expected, allocation))
+    reasons = _reasons(desired, observed, expected, allocation)
+    return Plan(phases.in_order(), tuple(dict.fromkeys((*reasons, *unmade))))
 
 
 def true_name_reasons(observed: Observed) -> tuple[Reason, ...]:

@@ -40,8 +40,13 @@ def is_spare(name: str) -> bool:
     return _SPARE.fullmatch(name) is not None
 
 
-def allocate(desired: Mapping[BackendName, Backend], observed: Observed) -> Allocation:
-    """Give every desired backend its place; the same input gives the same places."""
+def allocate(
+    desired: Mapping[BackendName, Backend], observed: Observed, *, static_cookies: bool = False
+) -> Allocation:
+    """Give every desired backend its place; the same input gives the same places.
+
+    A sticky one takes no spare where no server with a cookie can be made at run time.
+    """
     rows = observed.rows()
     held: defaultdict[BackendName, list[str]] = defaultdict(list)
     for name, row in sorted(rows.items()):
@@ -52,9 +57,10 @@ def allocate(desired: Mapping[BackendName, Backend], observed: Observed) -> Allo
     reasons: dict[str, Reason] = {}
     for name, backend in sorted(desired.items()):
         made_from = backend.made_from
-        place = _place(name, made_from, rows, held[name]) or next(iter(free[made_from]), None)
+        spares = {} if static_cookies and backend.archetype.sticky else free[made_from]
+        place = _place(name, made_from, rows, held[name]) or next(iter(spares), None)
         if place is None:
-            reason = _nowhere(backend, rows)
+            reason = _nowhere(backend, rows) if spares is free[made_from] else no_cookies(backend)
             reasons.setdefault(str(reason), reason)
             place = next(iter(held[name]), None)
         if place is not None:
@@ -67,6 +73,11 @@ def allocate(desired: Mapping[BackendName, Backend], observed: Observed) -> Allo
     )
     ordered = tuple(reasons[text] for text in sorted(reasons))
     return Allocation(location, ordered, misfits)
+
+
+def no_cookies(backend: Backend) -> Reason:
+    """Why a sticky backend waits for a reload."""
+    return Reason("cookies", f"{backend.name} gets servers, which need cookies")
 
 
 def _place(

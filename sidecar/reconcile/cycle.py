@@ -107,6 +107,7 @@ class Cycle:
                 expired=self._expired(observed),
                 protected=protected,
                 stubborn=self._stubborn,
+                static_cookies=self._capabilities().static_cookies,
             )
             results = Applier(self._state_dir, self._capabilities()).apply(todo.steps, api)
         self._note_leaving(desired, observed, results)

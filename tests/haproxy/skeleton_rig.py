@@ -77,6 +77,7 @@ class Rig:
     renderer: Renderer
     observer: Observer
     applier: Applier
+    capabilities: Capabilities
     pid: int = 0
 
     def write(self, desired: Desired) -> str:
@@ -132,6 +133,7 @@ class Rig:
 
     def plan(self, desired: Desired, observed: Observed, **more: Any) -> Plan:  # noqa: ANN401 (plan's own)
         """The plan under today's settings."""
+        more.setdefault("static_cookies", self.capabilities.static_cookies)
         return plan(desired, observed, self.renderer.expected(desired, self.layout), **more)
 
     def settle(self, desired: Desired) -> None:
@@ -160,6 +162,7 @@ def a_rig(binary: str, folder: Path, layout: Layout) -> Rig:
         Renderer(str(ROOT / "haproxy")),
         Observer(str(folder)),
         Applier(str(folder), capabilities),
+        capabilities,
     )
 
 

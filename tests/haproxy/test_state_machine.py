@@ -111,8 +111,8 @@ class History(RuleBasedStateMachine):
         self.pending = False
 
     def _reload(self, plan: Plan) -> None:
-        """What no step can do: more spares, or an archetype that was never used."""
-        assert {reason.kind for reason in plan.reasons} <= {"spares", "archetype"}
+        """What no step can do: more spares, an archetype that was never used, cookies on 2.6."""
+        assert {reason.kind for reason in plan.reasons} <= {"spares", "archetype", "cookies"}
         self.rig.write(self.desired)
         self.rig.reload()
         self.api.close()

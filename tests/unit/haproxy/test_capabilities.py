@@ -8,6 +8,7 @@ from sidecar.haproxy.capabilities import Capabilities, read_version
     ("text", "version", "late"),
     [
         ("2.8.25-5cf5d0683", (2, 8), True),
+        ("2.6.12-1+deb12u3", (2, 6), False),
         ("3.0.11", (3, 0), False),
         ("3.4-dev1", (3, 4), False),
         ("10.0.1", (10, 0), False),
@@ -21,7 +22,7 @@ def test_a_version_tells_the_quirks(text: str, version: tuple[int, int], *, late
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("2.6.12", "too old"), ("1.9", "too old"), ("x", "not a version"), ("", "not a version")],
+    [("2.4.22", "too old"), ("1.9", "too old"), ("x", "not a version"), ("", "not a version")],
 )
 def test_what_is_too_old_or_no_version_is_refused(text: str, said: str) -> None:
     """The sentence names it."""
