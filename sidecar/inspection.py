@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from sidecar import app
+from sidecar import assembly
 from sidecar.desired.claims import PortRules
 from sidecar.desired.model import Desired, MapName, Problem
 from sidecar.errors import UsageError
@@ -25,6 +25,7 @@ from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.resolve import look_up
 from sidecar.settings import Settings
+from sidecar.side_files import write_side_files
 
 
 @attrs.frozen
@@ -39,10 +40,10 @@ class Planned:
 def rendered(settings: Settings, *, skeleton: bool) -> dict[str, str]:
     """The files that HAProxy would start from, by name, the configuration first."""
     settings.check()
-    layout = app.layout(settings)
+    layout = assembly.layout(settings)
     desired = Desired() if skeleton else _derivation(settings).desired(_ports(settings, layout), {})
     bound = (read_ranges(settings.service_ports) | desired.service_ports) - layout.reserved
-    result = app.renderer(settings).render(desired, attrs.evolve(layout, bound=bound))
+    result = assembly.renderer(settings).render(desired, attrs.evolve(layout, bound=bound))
     return {CONFIG_FILE: result.text, **result.maps}
 
 
@@ -51,7 +52,7 @@ def write(settings: Settings, files: Mapping[str, str]) -> tuple[Path, ...]:
     folder = Path(settings.state_dir)
     if not folder.is_dir():
         raise UsageError(f"the state folder {folder} does not exist; make it, or give --state-dir")
-    app.write_side_files(settings)
+    write_side_files(settings)
     return write_all(
         {folder / name: text for name, text in files.items()}, config=folder / CONFIG_FILE
     )
@@ -60,8 +61,8 @@ def write(settings: Settings, files: Mapping[str, str]) -> tuple[Path, ...]:
 def planned(settings: Settings) -> Planned:
     """What a sidecar that starts now would do."""
     settings.check()
-    layout = app.layout(settings)
-    cycle = Cycle(app.placement(settings).admin_socket, layout.state_dir)
+    layout = assembly.layout(settings)
+    cycle = Cycle(assembly.placement(settings).admin_socket, layout.state_dir)
     observed = cycle.observe()
     derivation = _derivation(settings)
     derivation.remember(observed)
@@ -70,7 +71,7 @@ def planned(settings: Settings) -> Planned:
     found = plan(
         desired,
         observed,
-        app.renderer(settings).expected(desired, layout),
+        assembly.renderer(settings).expected(desired, layout),
         protected=derivation.without_form(),
     )
     version = cycle.info.get("Version", "")
@@ -158,8 +159,8 @@ def _ago(moment: float | None) -> str:
 
 def _derivation(settings: Settings) -> Derivation:
     """Everything that Marathon says now, derived."""
-    derivation = Derivation(app.rules(settings))
-    with app.client(settings) as marathon:
+    derivation = Derivation(assembly.rules(settings))
+    with assembly.client(settings) as marathon:
         apps, unreadable = marathon.apps()
     derivation.snapshot.fetched_all(1, apps, unreadable)
     derivation.update(derivation.snapshot.app_ids() | frozenset(derivation.snapshot.unreadable))
@@ -172,7 +173,7 @@ def _derivation(settings: Settings) -> Derivation:
 
 
 def _ports(settings: Settings, layout: Layout) -> PortRules:
-    return PortRules(app.assigned_ports(settings), layout.reserved)
+    return PortRules(assembly.assigned_ports(settings), layout.reserved)
 
 
 def _words(step: Step, state_dir: str, version: str) -> tuple[str, ...]:

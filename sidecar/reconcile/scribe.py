@@ -9,9 +9,14 @@ import time
 from collections.abc import Callable
 
 import attrs
+import structlog
 
 from sidecar.desired.model import Desired
-from sidecar.haproxy.config import Layout
+from sidecar.errors import SidecarError
+from sidecar.haproxy.config import Layout, Renderer
+from sidecar.reconcile.engine import Engine
+
+log = structlog.get_logger("sidecar")
 
 _RETRY_AFTER = 30.0
 
@@ -91,3 +96,15 @@ class Scribe:
             if self._page is None:
                 self._page = page
                 self._due = self._deadline = self._clock() + _RETRY_AFTER
+
+
+def write_page(page: Page, render: Renderer, engine: Engine) -> str:
+    """Bring the file up to date; why that failed, if it did."""
+    try:
+        rendered = render.render(page.desired, page.layout)
+        if engine.write(rendered, running_version=page.version):
+            log.debug("file written")
+    except SidecarError as error:
+        log.error("file not written", reason=str(error))
+        return str(error)
+    return ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from sidecar import app
+from sidecar import assembly
 from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.haproxy.config import Renderer
@@ -21,8 +21,9 @@ from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.driver import Driver
 from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.gate import ReloadGate
-from sidecar.reconcile.scribe import Scribe
+from sidecar.reconcile.scribe import Scribe, write_page
 from sidecar.settings import Settings
+from sidecar.side_files import write_side_files
 from tests.builders import a_task, an_app, desired_of
 from tests.conditions import SetClock
 from tests.haproxy.skeleton_rig import free_ports
@@ -122,21 +123,21 @@ def a_wheel(
     settings: Settings, *apps: App, renderer: Renderer | None = None, whole_blocks: bool = False
 ) -> Wheel:
     """A driver that has done nothing yet."""
-    app.write_side_files(settings)
-    layout = app.layout(settings)
-    engine = Engine(app.placement(settings))
+    write_side_files(settings)
+    layout = assembly.layout(settings)
+    engine = Engine(assembly.placement(settings))
     clock = SetClock()
-    render = renderer or app.renderer()
+    render = renderer or assembly.renderer()
     cycle = Cycle(engine.placement.admin_socket, layout.state_dir, clock=clock)
     ports = BoundPorts(layout, engine.busy, whole_blocks=whole_blocks)
     gate = ReloadGate(interval=settings.reload_interval)
-    scribe = Scribe(lambda page: app._write(page, render, engine), clock=clock)
+    scribe = Scribe(lambda page: write_page(page, render, engine), clock=clock)
     driver = Driver(
         engine=engine,
         cycle=cycle,
         renderer=render,
         ports=ports,
-        assigned=app.assigned_ports(settings),
+        assigned=assembly.assigned_ports(settings),
         scribe=scribe,
         gate=gate,
         clock=clock,

@@ -8,16 +8,16 @@ import attrs
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar import app
 from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.process import adopt
 from sidecar.reconcile.status import Status
 from sidecar.settings import Settings
+from sidecar.side_files import share_dir
 from tests.conditions import WITHIN, eventually
 from tests.haproxy.driving_rig import Wheel, a_wheel, settings_for, web
 from tests.haproxy.skeleton_rig import free_ports, get, tasks
 
-SCRIPT = app.share_dir() / "haproxy" / "start-beside.sh"
+SCRIPT = share_dir() / "haproxy" / "start-beside.sh"
 ONE, TWO = "task-one", "task-two"
 
 

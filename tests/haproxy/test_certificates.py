@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from sidecar import app
+from sidecar import assembly
 from sidecar.desired.model import Desired
 from sidecar.errors import StateFolderError, UsageError
 from sidecar.haproxy.certificates import CRT_LIST, SELF_SIGNED, make_self_signed, write_crt_list
 from sidecar.haproxy.process import check_configuration
+from sidecar.side_files import write_side_files
 from tests.haproxy.driving_rig import settings_for
 from tests.haproxy.skeleton_rig import free_ports
 
@@ -129,8 +130,8 @@ def test_haproxy_takes_what_is_listed(short_dir: Path, haproxy_binary: str, name
     settings = settings_for(
         short_dir, free_ports(1), https_port=free_ports(1)[0], ssl_certs=(str(given),)
     )
-    app.write_side_files(settings)
-    rendered = app.renderer().render(Desired(), app.layout(settings))
+    write_side_files(settings)
+    rendered = assembly.renderer().render(Desired(), assembly.layout(settings))
     config = short_dir / "haproxy.cfg"
     config.write_text(rendered.text)
     for map_name, text in rendered.maps.items():

@@ -6,10 +6,10 @@ import attrs
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar import app
 from sidecar.haproxy.config import Renderer
 from sidecar.plan.steps import Reason
 from sidecar.reconcile.status import Status
+from sidecar.side_files import share_dir
 from tests.haproxy.driving_rig import ONE, TWO, Wheel, a_wheel, web
 from tests.haproxy.skeleton_rig import free_ports, get
 
@@ -160,7 +160,7 @@ def test_after_a_refused_port_the_rest_may_be_reloaded(
 def broken(tmp_path: Path) -> Renderer:
     """Templates of which one has a line that no HAProxy knows."""
     folder = tmp_path / "haproxy"
-    shutil.copytree(app.share_dir() / "haproxy", folder)
+    shutil.copytree(share_dir() / "haproxy", folder)
     section = folder / "sections" / "stats.cfg.j2"
     section.write_text(section.read_text() + "\n    no-such-keyword here\n")
     return Renderer(str(folder))

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from sidecar import app
+from sidecar import assembly
 from sidecar.desired.model import Desired
 from sidecar.errors import (
     ConfigurationRejectedError,
@@ -19,6 +19,7 @@ from sidecar.haproxy.config import Rendered
 from sidecar.haproxy.process import haproxy_version
 from sidecar.reconcile.engine import Engine, Placement
 from sidecar.settings import Settings
+from sidecar.side_files import write_side_files
 from tests.haproxy.driving_rig import a_taken_port, settings_for, started, stopped_afterwards, web
 from tests.haproxy.skeleton_rig import free_ports
 from tests.marathon.scripted_server import Connection, Request, ScriptedServer
@@ -35,14 +36,14 @@ def settings(short_dir: Path) -> Settings:
 @pytest.fixture
 def rendered(settings: Settings) -> Rendered:
     """The skeleton of these settings."""
-    app.write_side_files(settings)
-    return app.renderer().render(Desired(), app.layout(settings))
+    write_side_files(settings)
+    return assembly.renderer().render(Desired(), assembly.layout(settings))
 
 
 @pytest.fixture
 def engine(settings: Settings, rendered: Rendered, short_dir: Path) -> Iterator[Engine]:
     """An engine whose HAProxy runs the skeleton."""
-    made = Engine(app.placement(settings))
+    made = Engine(assembly.placement(settings))
     with stopped_afterwards(short_dir):
         made.write(rendered)
         made.start()
@@ -177,7 +178,7 @@ def test_busy_ports_are_known_only_where_ports_are_ours_to_see(engine: Engine) -
 def test_without_a_program_a_start_says_what_to_give(settings: Settings) -> None:
     """It names the flag."""
     with pytest.raises(HaproxyError, match="--haproxy"):
-        Engine(attrs.evolve(app.placement(settings), binary=None)).start()
+        Engine(attrs.evolve(assembly.placement(settings), binary=None)).start()
 
 
 # --- whose program checks ---
@@ -196,7 +197,7 @@ def other_version(tmp_path: Path) -> str:
 
 def beside(settings: Settings, binary: str | None) -> Placement:
     """The same folder, where somebody else starts HAProxy."""
-    return attrs.evolve(app.placement(settings), own=False, binary=binary)
+    return attrs.evolve(assembly.placement(settings), own=False, binary=binary)
 
 
 def test_beside_a_haproxy_of_its_version_the_program_here_checks(

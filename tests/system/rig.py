@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from sidecar.app import haproxy_program
+from sidecar.assembly import haproxy_program
 from sidecar.control import NotRunningError, ask
 from sidecar.demo.local import LocalMarathon
 from sidecar.demo.settings import LocalMarathonSettings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from sidecar.app import haproxy_program
+from sidecar.assembly import haproxy_program
 from sidecar.demo import show
 from sidecar.errors import UsageError
 from sidecar.haproxy.ports import busy_ports

