@@ -12,7 +12,7 @@ from sidecar.desired.claims import PortRules
 from sidecar.desired.model import Desired, MapName, Problem
 from sidecar.errors import UsageError
 from sidecar.haproxy import commands, replies
-from sidecar.haproxy.capabilities import read_version
+from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.config import CONFIG_FILE, Layout
 from sidecar.haproxy.files import write_all
 from sidecar.haproxy.runtime import RuntimeApi
@@ -73,12 +73,11 @@ def planned(settings: Settings) -> Planned:
         observed,
         assembly.renderer(settings).expected(desired, layout),
         protected=derivation.without_form(),
+        static_cookies=cycle.capabilities.static_cookies,
     )
-    version = cycle.info.get("Version", "")
+    can = cycle.capabilities
     return Planned(
-        tuple(
-            command for step in found.steps for command in _words(step, layout.state_dir, version)
-        ),
+        tuple(command for step in found.steps for command in _words(step, layout.state_dir, can)),
         tuple(str(reason) for reason in found.reasons),
         desired.problems,
     )
@@ -176,10 +175,10 @@ def _ports(settings: Settings, layout: Layout) -> PortRules:
     return PortRules(assembly.assigned_ports(settings), layout.reserved)
 
 
-def _words(step: Step, state_dir: str, version: str) -> tuple[str, ...]:
+def _words(step: Step, state_dir: str, capabilities: Capabilities) -> tuple[str, ...]:
     if isinstance(step, ReplaceMap):
         return (commands.prepare(step, state_dir), f"# … {len(step.entries)} entries")
-    return commands.encode(step, state_dir, read_version(version))
+    return commands.encode(step, state_dir, capabilities)
 
 
 def _true_name(value: str, rows: Mapping[str, str]) -> str:

@@ -1,6 +1,9 @@
-"""What a version of HAProxy can do, and the quirks that it has: the one place that knows versions.
+"""What a running HAProxy can do, and the quirks that it has: the one place that knows versions.
 
-Every fact was seen on the running binary of that version.
+What it can do is asked of it where it can be asked: `help` lists its commands, `add server help`
+(3.2 and later) the keywords of a server that comes at run time, and `haproxy -dKcli` the commands
+of a program that does not run yet. The version answers where those cannot, and for quirks, of which
+nobody speaks. Every fact was seen on the running binary of that version.
 """
 
 import re
@@ -10,18 +13,38 @@ import attrs
 from sidecar.errors import HaproxyError
 
 _OLDEST = (2, 6)
+_HELP = "The following commands are valid"
+_KEYWORDS = "List of keywords supported for dynamic server:"
+_LISTED = "# List of registered CLI keywords:"
+_COMMAND = re.compile(r"(?:  )?([a-z][a-z0-9-]*(?: [a-z][a-z0-9-]*)*)(?= |$)")
+_BACKENDS = frozenset({"add backend", "publish backend", "unpublish backend", "del backend"})
 
 
 @attrs.frozen
 class Capabilities:
-    """One running version's abilities."""
+    """One HAProxy's abilities.
+
+    `commands` are those that it says it knows, and `server_keywords` those that it says it takes
+    for a server at run time; None where it could not be asked.
+    """
 
     version: tuple[int, int]
+    commands: frozenset[str] | None = None
+    server_keywords: frozenset[str] | None = None
+
+    @property
+    def makes_backends(self) -> bool:
+        """Whether backends come and go at run time; from 3.4."""
+        if self.commands is None:
+            return self.version >= (3, 4)
+        return self.commands >= _BACKENDS
 
     @property
     def static_cookies(self) -> bool:
         """2.6 takes no cookie for a server that comes at run time."""
-        return self.version < (2, 8)
+        if self.server_keywords is None:
+            return self.version < (2, 8)
+        return "cookie" not in self.server_keywords
 
     @property
     def late_idle_connections(self) -> bool:
@@ -30,6 +53,11 @@ class Capabilities:
         Passing through drain and maint once more purges it.
         """
         return self.version == (2, 8)
+
+    @property
+    def deletes_one_of_many(self) -> bool:
+        """3.4 takes only the first entry of a key out of a map, where it stands there twice."""
+        return self.version >= (3, 4)
 
 
 def read_version(text: str) -> Capabilities:
@@ -45,3 +73,34 @@ def read_version(text: str) -> Capabilities:
     if version < _OLDEST:
         raise HaproxyError(f"HAProxy {text} is too old; 2.6 or later is needed")
     return Capabilities(version)
+
+
+def read_worker(version: str, help_text: str, add_server_help: str) -> Capabilities:
+    """Read what a worker says of itself: `show info`'s version, `help` and `add server help`.
+
+    Raises:
+        HaproxyError: as `read_version`.
+    """
+    known = read_version(version)
+    asked, _, keywords = add_server_help.partition("\n")
+    return attrs.evolve(
+        known,
+        commands=_commands(help_text) if help_text.startswith(_HELP) else None,
+        server_keywords=frozenset(keywords.split()) if asked == _KEYWORDS else None,
+    )
+
+
+def read_program(version: str, listed: str) -> Capabilities:
+    """Read what a program says of itself: its version, and `haproxy -dKcli`.
+
+    Raises:
+        HaproxyError: as `read_version`.
+    """
+    known = read_version(version)
+    return attrs.evolve(known, commands=_commands(listed) if _LISTED in listed else None)
+
+
+def _commands(text: str) -> frozenset[str]:
+    """The words that begin each line and take no argument's place."""
+    found = (_COMMAND.match(line) for line in text.splitlines())
+    return frozenset(match[1] for match in found if match is not None)

@@ -59,6 +59,11 @@ def haproxy_version(binary: str, *, timeout: float = 10.0) -> str:
     return match[1]
 
 
+def runtime_commands(binary: str, *, timeout: float = 10.0) -> str:
+    """Return the program's own list of the commands of its Runtime API."""
+    return _run([binary, "-dKcli", "-q", "-c", "-f", os.devnull], timeout=timeout).stdout
+
+
 def check_configuration(binary: str, config_path: Path, *, timeout: float = 30.0) -> CheckResult:
     """Let HAProxy read a configuration without starting it."""
     done = _run([binary, "-c", "-f", str(config_path)], timeout=timeout)

@@ -31,6 +31,7 @@ from sidecar.plan.steps import (
 )
 from sidecar.plan.traits import place_of
 
+_MOST_OF_A_KEY = 100
 _UNSAYABLE = "it holds a character that no command may have"
 _SKIPPED = "not sent, since a step that it depends on did not come out"
 
@@ -125,7 +126,11 @@ class Applier:
             for place, step in enumerate(steps)
             if not blocked.holds(step)
         }
-        replies = iter(api.ask_all([line for lines in encoded.values() for line in lines]))
+        asked = [line for lines in encoded.values() for line in lines]
+        said = api.ask_all(asked)
+        if self._capabilities.deletes_one_of_many:
+            _delete_the_others(asked, said, api)
+        replies = iter(said)
         for place, step in enumerate(steps):
             lines = encoded.get(place)
             if lines is None:
@@ -163,6 +168,16 @@ class Applier:
         committed = commands.commit(step, self._state_dir, version)
         verdict = judge(committed, api.ask(committed))
         return Result(step, verdict, (prepared, *filled, committed))
+
+
+def _delete_the_others(asked: Sequence[str], said: Sequence[str], api: RuntimeApi) -> None:
+    """Take keys out again until HAProxy has none of them left."""
+    pairs = zip(asked, said, strict=True)
+    left = [line for line, reply in pairs if line.startswith("del map ") and not reply]
+    for _ in range(_MOST_OF_A_KEY):
+        if not left:
+            return
+        left = [line for line, reply in zip(left, api.ask_all(left), strict=True) if not reply]
 
 
 def _last_of(group: Sequence[str], replies: Iterator[str]) -> Verdict:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 import attrs
 
 from sidecar.desired.model import BackendName, Desired, ServerName
-from sidecar.haproxy.capabilities import Capabilities, read_version
+from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.replies import VerdictKind
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.schema import AppId
@@ -83,6 +83,15 @@ class Cycle:
         """What `show info` said the last time."""
         return self._observer.info
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the worker that was observed last can do.
+
+        Raises:
+            HaproxyError: there was none.
+        """
+        return self._observer.capabilities
+
     def observe(self) -> Observed:
         """Only look."""
         with self._connection() as api:
@@ -107,9 +116,9 @@ class Cycle:
                 expired=self._expired(observed),
                 protected=protected,
                 stubborn=self._stubborn,
-                static_cookies=self._capabilities().static_cookies,
+                static_cookies=self.capabilities.static_cookies,
             )
-            results = Applier(self._state_dir, self._capabilities()).apply(todo.steps, api)
+            results = Applier(self._state_dir, self.capabilities).apply(todo.steps, api)
         self._note_leaving(desired, observed, results)
         self._stubborn = frozenset(
             result.step.file
@@ -121,9 +130,6 @@ class Cycle:
 
     def _connection(self) -> RuntimeApi:
         return RuntimeApi(self._socket, timeout=self._timeout)
-
-    def _capabilities(self) -> Capabilities:
-        return read_version(self.info.get("Version", ""))
 
     def _remember_graces(self, desired: Desired) -> None:
         for name, backend in desired.backends.items():

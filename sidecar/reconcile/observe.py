@@ -6,6 +6,7 @@ from sidecar.desired.addresses import ip_address
 from sidecar.desired.model import ServerName
 from sidecar.errors import ReplyError
 from sidecar.haproxy import replies
+from sidecar.haproxy.capabilities import Capabilities, read_version, read_worker
 from sidecar.haproxy.commands import show_map
 from sidecar.haproxy.config import FACT_PREFIX, NOTHING
 from sidecar.haproxy.runtime import RuntimeApi
@@ -21,8 +22,17 @@ class Observer:
 
     def __init__(self, state_dir: str) -> None:
         self._state_dir = state_dir
-        self._facts: tuple[int, Mapping[str, str]] | None = None
+        self._known: tuple[int, Mapping[str, str], Capabilities] | None = None
         self.info: Mapping[str, str] = {}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the worker that was observed last can do.
+
+        Raises:
+            HaproxyError: there was none.
+        """
+        return self._known[2] if self._known else read_version(self.info.get("Version", ""))
 
     def observe(self, api: RuntimeApi) -> Observed:
         """Everything that HAProxy has now.
@@ -30,6 +40,7 @@ class Observer:
         Raises:
             RuntimeUnavailableError: it does not answer.
             ReplyError: it answers what we cannot read.
+            HaproxyError: its version is too old.
         """
         commands = ["show info", "show backend", "show servers state"]
         commands += [show_map(file, self._state_dir) for file in ALL_MAPS]
@@ -48,15 +59,16 @@ class Observer:
         )
 
     def _facts_of(self, worker: int, api: RuntimeApi) -> Mapping[str, str]:
-        if self._facts is None or self._facts[0] != worker:
+        if self._known is None or self._known[0] != worker:
             environment = replies.read_environment(api.ask("show env"))
             facts = {
                 name.removeprefix(FACT_PREFIX): "" if value == NOTHING else value
                 for name, value in environment.items()
                 if name.startswith(FACT_PREFIX)
             }
-            self._facts = (worker, put_together(facts))
-        return self._facts[1]
+            can = read_worker(self.info["Version"], *api.ask_all(("help", "add server help")))
+            self._known = (worker, put_together(facts), can)
+        return self._known[1]
 
 
 def _with_servers(

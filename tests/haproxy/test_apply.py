@@ -107,6 +107,15 @@ def test_entries_come_change_and_go(scene: Scene) -> None:
     assert scene.entries() == {"/one": "spare"}
 
 
+def test_a_key_that_stands_twice_goes_whole(scene: Scene) -> None:
+    """3.4 takes out one entry at a time; a key that is not there is still a refusal."""
+    scene.api.ask_all([f"add map {scene.haproxy.map_file} /two {value}" for value in "aab"])
+    results = scene.apply(DeleteEntry(MAP, "/two"), DeleteEntry(MAP, "/three"))
+
+    assert outcomes(results) == ["done", "refused"]
+    assert scene.entries() == {"/one": "app"}
+
+
 def test_a_refused_server_keeps_its_backends_route_and_its_other_servers(scene: Scene) -> None:
     """A name is taken: no route leads there yet, and nothing leaves in exchange."""
     results = scene.apply(
