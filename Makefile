@@ -8,6 +8,7 @@
 # make lock    pin what the environment has now
 # make clean   take away the environment and what the tools left
 #
+# JOBS=N runs so many tests at a time (3).
 # PYTHON=PROGRAM chooses the Python (3.11 or later) that the environment is made with.
 
 VENV := .venv
@@ -19,7 +20,7 @@ SCRIPTS := .ci/run $(wildcard *.sh */*.sh)
 moved := $(shell [ "$$(cat $(VENV)/place 2>/dev/null)" = '$(CURDIR)' ] || echo moved)
 other := $(if $(PYTHON),$(shell [ "$$(cat $(VENV)/python 2>/dev/null)" = '$(PYTHON)' ] || echo other))
 
-# 2.6 is brought only: the sidecar refuses it as yet.
+JOBS := 3
 TESTED := 2.6 2.8 3.0 3.2 3.4
 
 .PHONY: venv dev run test haproxy-matrix test-matrix check wheel lock clean again
@@ -67,14 +68,16 @@ check: dev wheel
 wheel: dev
 	$(BIN)/python tools/check_wheel.py
 
+# Most tests wait for real processes, so more of them at a time than there are cores.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS)
 
 haproxy-matrix: dev
 	$(BIN)/python tools/haproxy_matrix.py bring $(if $(VERSIONS),--versions '$(VERSIONS)')
 
 test-matrix: dev
-	$(BIN)/python tools/haproxy_matrix.py test --versions '$(or $(VERSIONS),$(TESTED))'
+	$(BIN)/python tools/haproxy_matrix.py test --versions '$(or $(VERSIONS),$(TESTED))' \
+	  --jobs $(JOBS)
 
 lock: dev
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools >requirements.lock

@@ -205,9 +205,10 @@ def _bring_all(branches: Sequence[str], folder: Path) -> tuple[dict[str, Path], 
     return programs, missing
 
 
-def _test(program: Path, arguments: Sequence[str], log: Path) -> tuple[bool, str]:
+def _test(program: Path, arguments: Sequence[str], jobs: int, log: Path) -> tuple[bool, str]:
     """Run the tests on one version, all output into the log; whether they passed, and a line."""
-    command = [sys.executable, "-m", "pytest", "-q", *(arguments or ["tests/haproxy"])]
+    tests = arguments or ["tests/haproxy"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(jobs), *tests]
     environment = {**os.environ, "HAPROXY": str(program)}
     started = time.monotonic()
     with log.open("w") as file:
@@ -227,12 +228,12 @@ def _test(program: Path, arguments: Sequence[str], log: Path) -> tuple[bool, str
     return code == 0, summary(log.read_text(errors="replace"))
 
 
-def _test_all(branches: Sequence[str], folder: Path, arguments: Sequence[str]) -> int:
+def _test_all(branches: Sequence[str], folder: Path, arguments: Sequence[str], jobs: int) -> int:
     programs, lines = _bring_all(branches, folder)
     failed = False
     for branch, program in programs.items():
         log = folder / f"tests-{branch}.log"
-        passed, line = _test(program, arguments, log)
+        passed, line = _test(program, arguments, jobs, log)
         result = f"HAProxy {branch} ({_version(program)}): {line}"
         if passed:
             print(result, flush=True)
@@ -252,6 +253,7 @@ def main() -> int:
     parser.add_argument("command", choices=("bring", "test"))
     parser.add_argument("--folder", type=Path, default=_CHECKOUT / ".haproxy")
     parser.add_argument("--versions", default=" ".join(SUITES), help="such as '2.6 3.4'")
+    parser.add_argument("--jobs", type=int, default=1, help="tests at a time")
     parser.add_argument("arguments", nargs="*", help="for pytest, instead of tests/haproxy")
     asked = parser.parse_args()
     branches = asked.versions.split()
@@ -261,7 +263,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if asked.command == "bring":
         return 1 if _bring_all(branches, folder)[1] else 0
-    return _test_all(branches, folder, asked.arguments)
+    return _test_all(branches, folder, asked.arguments, asked.jobs)
 
 
 if __name__ == "__main__":

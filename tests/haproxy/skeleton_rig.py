@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import random
 import shutil
 import socket
 import socketserver
@@ -31,6 +32,7 @@ from sidecar.reconcile.observe import Observer
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN = 15.0
+_TEST_PORTS = range(1_200, 9_000)
 
 
 @contextlib.contextmanager
@@ -42,12 +44,21 @@ def a_folder() -> Iterator[Path]:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Ports that nobody has at the moment, chosen by the kernel."""
+    """Ports that nobody has at the moment.
+
+    They lie below those that the kernel gives to outgoing connections: one of these could take a
+    port between this call and the start of the process that it is for.
+    """
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return tuple(probe.getsockname()[1] for probe in probes)
+        found: list[int] = []
+        for port in random.sample(_TEST_PORTS, len(_TEST_PORTS)):
+            if len(found) == count:
+                break
+            probe = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+        return tuple(found)
 
 
 def a_layout(folder: Path, service_ports: tuple[int, ...], **fields: Any) -> Layout:  # noqa: ANN401 (Layout's own)

@@ -169,7 +169,7 @@ def test_a_lost_reload_is_sent_again(short_dir: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_success_without_a_new_worker_is_not_believed_forever(short_dir: Path) -> None:
-    """The deadline ends the wait for a worker that never comes."""
+    """The deadline ends the wait for a worker that never comes, within an answer or between two."""
     path = short_dir / "m"
     scripts: tuple[Script, ...] = (
         [*GREETING, proc(reloads=0, worker=11)],
@@ -178,7 +178,7 @@ def test_a_success_without_a_new_worker_is_not_believed_forever(short_dir: Path)
     )
     with (
         scripted_socket(path, *scripts),
-        pytest.raises(MasterUnavailableError, match="no new worker"),
+        pytest.raises(MasterUnavailableError, match="no new worker|timed out"),
     ):
         MasterCli(str(path)).reload(timeout=0.3)
 
