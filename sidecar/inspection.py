@@ -74,6 +74,7 @@ def planned(settings: Settings) -> Planned:
         assembly.renderer(settings).expected(desired, layout),
         protected=derivation.without_form(),
         static_cookies=cycle.capabilities.static_cookies,
+        static=cycle.capabilities.static_word,
     )
     can = cycle.capabilities
     return Planned(

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
+from sidecar.desired.labels import TEMPLATE_LABELS
 from sidecar.desired.model import Archetype, MapName, Mode, ServerName, TraitMap
 from sidecar.marathon.schema import App
 from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER, Observed, ObservedServer, State
@@ -78,11 +79,30 @@ label_names = st.builds(
             "HTTP_BACKEND_REVPROXY_PATH",
             "HTTP_BACKEND_REDIR",
             "BACKEND_HEALTHCHECK_PORT_INDEX",
+            *(template.name for template in TEMPLATE_LABELS),
         )
     ),
 )
+template_texts = st.sampled_from(
+    (
+        "",
+        "  timeout server 9s\n",
+        "  http-request set-header X-T yes\n",
+        "global",
+        "  frontend x\n  bind :80\n",
+        "backend {backend}\n  timeout server 9s\n  no-such-word\n",
+        "backend {backend}\nbackend other\n",
+        "  server {serverName} {host_ipv4}:{port} id {serverId}{cookieOptions} maxconn 5\n",
+        "  server {serverName} {host_ipv4}:{port} sni 'str(a;b)'\n",
+        "{healthCheckPath",
+        "  acl x src {network_allowed}\n",
+        "  http-request set-map(/state/domain2backend.map) a b\n",
+    )
+)
 any_labels = st.dictionaries(
-    st.one_of(label_names, st.just("HAPROXY_GROUP"), st.text(max_size=8)), label_texts, max_size=5
+    st.one_of(label_names, st.just("HAPROXY_GROUP"), st.text(max_size=8)),
+    st.one_of(label_texts, template_texts),
+    max_size=5,
 )
 
 

@@ -28,7 +28,8 @@ class CheckRule:
     """How the servers of one port are checked; `keywords` are words of their `server` lines.
 
     `timeout` is in seconds. `port_index` is the port of the same task that is asked, None for the
-    one that is served, unless `port` names one for all tasks.
+    one that is served, unless `port` names one for all tasks. `definition` is Marathon's own, if
+    HAProxy checks because of one.
     """
 
     kind: Check = Check.NONE
@@ -37,6 +38,7 @@ class CheckRule:
     keywords: tuple[str, ...] = ()
     port: int | None = None
     port_index: int | None = None
+    definition: HealthCheck | None = None
 
 
 def check_of(app: App, index: int) -> HealthCheck | None:
@@ -78,6 +80,7 @@ def check_rule(app: App, index: int, labels: PortLabels, mode: Mode) -> CheckRul
         _keywords(interval, fall),
         check.port or None,
         labels.check_port_index,
+        check,
     )
 
 

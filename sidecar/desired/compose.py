@@ -27,8 +27,10 @@ from sidecar.desired.model import (
     Text,
     Value,
 )
+from sidecar.desired.replaced import fixed_servers, pieces_of, replaces_server_line, server_of
 from sidecar.desired.routes import Rule, host_entries, wildcards_over
 from sidecar.desired.sections import auth_section, userlist
+from sidecar.desired.templates.filling import TemplateError
 from sidecar.desired.traits import traits
 from sidecar.marathon.schema import AppId
 
@@ -44,6 +46,7 @@ def compose(
     declared = [port for part in ordered for port in part.ports]
     ports = list(_numbered(declared, rules, problems))
     backends = _backends(ports, problems)
+    ports = [port for port in ports if naming.backend_name(port.app_id, port.number) in backends]
     maps: dict[MapName, dict[str, Value]] = {name: {} for name in MapName}
     _route_hosts(ports, maps, problems)
     _route_app_ids(ports, maps)
@@ -112,16 +115,26 @@ def _backends(ports: list[PortPart], problems: list[Problem]) -> dict[BackendNam
     backends: dict[BackendName, Backend] = {}
     for port in ports:
         name = naming.backend_name(port.app_id, port.number)
+        try:
+            pieces = pieces_of(name, port)
+            servers = _servers(port, problems)
+        except TemplateError as error:
+            # Without what it asks for, the port might stand open: it has no backend.
+            problems.append(Problem(port.app_id, f"port {port.index}", f"its templates: {error}"))
+            continue
         backends[name] = Backend(
             name,
             port.app_id,
             port.number,
-            port.archetype,
-            _servers(port, problems),
+            attrs.evolve(port.archetype, bare=bool(pieces)),
+            servers,
             port.kill_grace_seconds,
             traits(port.labels, port.archetype.mode, port.check),
             auth_section(name, port),
             userlist(name, port),
+            pieces,
+            raw_servers=replaces_server_line(port),
+            fixed=fixed_servers(pieces),
         )
     return backends
 
@@ -145,13 +158,17 @@ def _servers(port: PortPart, problems: list[Problem]) -> tuple[Server, ...]:
         problems.append(Problem(port.app_id, f"port {port.index}", reason))
     ids = naming.server_ids(endpoints)
     return tuple(
-        Server(
-            name,
-            endpoints[name].address,
-            endpoints[name].port,
-            ids[name],
-            cookie=naming.cookie(name) if port.archetype.sticky else None,
-            keywords=_keywords(port, endpoints[name]),
+        server_of(
+            Server(
+                name,
+                endpoints[name].address,
+                endpoints[name].port,
+                ids[name],
+                cookie=naming.cookie(name) if port.archetype.sticky else None,
+                keywords=_keywords(port, endpoints[name]),
+            ),
+            port,
+            endpoints[name],
         )
         for name in sorted(endpoints)
     )

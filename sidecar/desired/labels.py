@@ -33,6 +33,10 @@ from sidecar.desired.readers import (
     read_vhosts,
     read_weight,
 )
+from sidecar.desired.templates.filling import TemplateError
+from sidecar.desired.templates.pieces import Place
+from sidecar.desired.templates.reading import read_for_app
+from sidecar.desired.templates.table import TEMPLATES
 
 
 @attrs.frozen
@@ -59,6 +63,8 @@ class PortLabels:
     bind_address: str = ""
     bind_options: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
+    templates: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    """The templates that are replaced for this port, by name, not yet filled."""
 
 
 @attrs.frozen
@@ -180,6 +186,16 @@ LABELS: tuple[Label, ...] = (
 )
 
 
+TEMPLATE_LABELS = tuple(
+    template
+    for template in TEMPLATES.values()
+    if template.by_app
+    and template.place in {Place.BACKEND, Place.SERVER}
+    # HTTP_BACKEND_REDIR is both: as a label it says where to, in marathon-lb too.
+    and template.name not in {label.name for label in LABELS}
+)
+"""The templates that a label replaces for one port."""
+
 CLOSING = ("AUTH", "BACKEND_NETWORK_ALLOWED_ACL")
 """Labels without which a port stands open."""
 
@@ -187,7 +203,7 @@ CLOSING = ("AUTH", "BACKEND_NETWORK_ALLOWED_ACL")
 def unread_labels(labels: Mapping[str, str], index: int) -> tuple[str, ...]:
     """The labels of service port `index` that nobody reads, by their last part, sorted."""
     prefix = f"HAPROXY_{index}_"
-    known = {label.name for label in LABELS}
+    known = {label.name for label in LABELS} | {each.name for each in TEMPLATE_LABELS}
     names = {name.removeprefix(prefix) for name in labels if name.startswith(prefix)}
     return tuple(sorted(names - known))
 
@@ -206,7 +222,16 @@ def read_port_labels(
             found[label.field] = label.read(labels[name])
         except LabelError as error:
             refused.append((name, str(error)))
-    return PortLabels(**found), tuple(refused)
+    texts: dict[str, str] = {}
+    for template in TEMPLATE_LABELS:
+        name = f"HAPROXY_{index}_{template.name}"
+        if name not in labels:
+            continue
+        try:
+            texts[template.name] = read_for_app(template, labels[name])
+        except TemplateError as error:
+            refused.append((name, str(error)))
+    return PortLabels(**found, templates=texts), tuple(refused)
 
 
 def balance_needs_http(balance: str) -> bool:

@@ -6,6 +6,7 @@ took it in) is the plan's business.
 
 import enum
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import NewType
 
@@ -78,7 +79,8 @@ class Archetype:
     """What a backend is made from: all that no command can change later.
 
     `balance` is HAProxy's algorithm as it stands in the configuration, from a closed set of forms.
-    `check_timeout` is in seconds, one of `CHECK_TIMEOUTS`, and 0 where nothing is checked.
+    `check_timeout` is in seconds, one of `CHECK_TIMEOUTS`, and 0 where nothing is checked. A `bare`
+    one leaves its rules to the backend's own section, where some of them are replaced.
     """
 
     mode: Mode = attrs.field(order=lambda mode: mode.value)
@@ -86,12 +88,13 @@ class Archetype:
     sticky: bool = False
     check: Check = attrs.field(default=Check.NONE, order=lambda check: check.value)
     check_timeout: int = 0
+    bare: bool = False
 
     @property
     def name(self) -> str:
         """The name of its `defaults` section, from which spares take theirs."""
         balance = self.balance.translate(_BALANCE_TO_NAME).rstrip("-").lower()
-        sticky = ["sticky"] if self.sticky else []
+        sticky = [*(["bare"] if self.bare else []), *(["sticky"] if self.sticky else [])]
         checked = [] if self.check is Check.NONE else [f"{self.check.value}{self.check_timeout}s"]
         # The algorithm comes last: a header's name may end in anything, also in "-sticky".
         return "-".join([self.mode.value, *sticky, *checked, balance])
@@ -101,6 +104,8 @@ CHECK_TIMEOUTS = (5, 20, 60)
 """Seconds: a check's timeout belongs to the backend, so it is rounded up to one of these."""
 
 _BALANCE_TO_NAME = str.maketrans("() ", "---")
+_PLAIN_SPEC = re.compile(r"[A-Za-z0-9_.:,()/=@+%-]+")
+_LONGEST_SPEC = 500
 
 
 @attrs.frozen
@@ -127,9 +132,12 @@ class Server:
 
     @property
     def spec(self) -> str:
-        """Its keywords that HAProxy does not report; the ledger keeps this text."""
+        """Its keywords that HAProxy does not report; the ledger keeps this text, one word."""
         cookie = [f"cookie:{self.cookie}"] if self.cookie else []
-        return "/".join([*cookie, *self.keywords]) or "-"
+        text = "/".join([*cookie, *self.keywords]) or "-"
+        if len(text) <= _LONGEST_SPEC and _PLAIN_SPEC.fullmatch(text):
+            return text
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 @attrs.frozen
@@ -138,7 +146,10 @@ class Backend:
 
     `traits` are its entries in the maps that are keyed by backend: for each map what follows the
     backend's name in the key, and the value. `section` is raw configuration, lines of its own
-    section, and `preamble` whole sections that those refer to; both are structure.
+    section, and `preamble` whole sections that those refer to; both are structure. So are `pieces`,
+    the filled texts of templates that take the place of rules of ours, by name; the archetype is
+    bare then. `raw_servers` have keywords that a template gave them; `fixed` are servers that the
+    pieces name, which are nobody's tasks.
     """
 
     name: BackendName
@@ -150,14 +161,18 @@ class Backend:
     traits: Mapping[TraitMap, Mapping[str, str]] = attrs.field(factory=dict, hash=False)
     section: str = ""
     preamble: str = ""
+    pieces: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    raw_servers: bool = False
+    fixed: frozenset[str] = frozenset()
 
     @property
     def made_from(self) -> str:
         """What its HAProxy backend must have been made from; the ledger keeps this word."""
-        if not (self.section or self.preamble):
+        if not (self.section or self.preamble or self.pieces):
             return self.archetype.name
-        digest = hashlib.sha256(f"{self.preamble}\n{self.section}".encode()).hexdigest()[:12]
-        return f"{self.archetype.name}+{digest}"
+        pieces = "".join(f"\n{name}\n{text}" for name, text in sorted(self.pieces.items()))
+        text = f"{self.preamble}\n{self.section}{pieces}"
+        return f"{self.archetype.name}+{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 @attrs.frozen

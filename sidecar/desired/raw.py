@@ -1,14 +1,15 @@
 """Which apps bring raw configuration, and what would be desired without it.
 
 Raw is what a label says in HAProxy's own words: lines of a backend's section, sections that those
-need, the bind line of a service port. Whether HAProxy takes it, only HAProxy can tell.
+need, words of its servers, the bind line of a service port. Whether HAProxy takes it, only HAProxy
+can tell.
 """
 
 from collections.abc import Collection
 
 import attrs
 
-from sidecar.desired.model import Desired
+from sidecar.desired.model import Backend, Desired
 from sidecar.marathon.schema import AppId
 
 
@@ -17,7 +18,7 @@ def raw_apps(desired: Desired) -> tuple[AppId, ...]:
     found = {
         backend.app_id
         for backend in desired.backends.values()
-        if backend.section or backend.preamble
+        if backend.section or backend.preamble or backend.pieces or backend.raw_servers
     }
     owners = {port: _owner(desired, port) for port in desired.frontends}
     return tuple(sorted({*found, *(owner for owner in owners.values() if owner is not None)}))
@@ -28,9 +29,7 @@ def with_raw_of(desired: Desired, apps: Collection[AppId]) -> Desired:
     return attrs.evolve(
         desired,
         backends={
-            name: backend
-            if backend.app_id in apps
-            else attrs.evolve(backend, section="", preamble="")
+            name: backend if backend.app_id in apps else _without_raw(backend)
             for name, backend in desired.backends.items()
         },
         frontends={
@@ -39,6 +38,13 @@ def with_raw_of(desired: Desired, apps: Collection[AppId]) -> Desired:
             if _owner(desired, port) in apps
         },
     )
+
+
+def _without_raw(backend: Backend) -> Backend:
+    servers = backend.servers
+    if backend.raw_servers:
+        servers = tuple(attrs.evolve(server, cookie=None, keywords=()) for server in servers)
+    return attrs.evolve(backend, section="", preamble="", pieces={}, servers=servers)
 
 
 def _owner(desired: Desired, port: int) -> AppId | None:

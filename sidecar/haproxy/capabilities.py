@@ -10,6 +10,7 @@ import re
 
 import attrs
 
+from sidecar.desired.model import Backend
 from sidecar.errors import HaproxyError
 
 _OLDEST = (2, 6)
@@ -18,6 +19,15 @@ _KEYWORDS = "List of keywords supported for dynamic server:"
 _LISTED = "# List of registered CLI keywords:"
 _COMMAND = re.compile(r"(?:  )?([a-z][a-z0-9-]*(?: [a-z][a-z0-9-]*)*)(?= |$)")
 _BACKENDS = frozenset({"add backend", "publish backend", "unpublish backend", "del backend"})
+_WORD = re.compile(r"[!$-&(-:=?-\[\]-~@<>*]+")  # what a command takes as one word
+_LONGEST_WORDS = 2000
+_STATIC_WORDS = frozenset(
+    {
+        *("init-addr", "resolvers", "resolve-prefer", "resolve-net", "resolve-opts", "namespace"),
+        *("max-reuse", "redir", "stick", "non-stick", "socks4", "tcp-ut"),
+    }
+)
+"""Keywords of a `server` line that no version takes from `add server`."""
 
 
 @attrs.frozen
@@ -45,6 +55,25 @@ class Capabilities:
         if self.server_keywords is None:
             return self.version < (2, 8)
         return "cookie" not in self.server_keywords
+
+    def static_word(self, backend: Backend) -> str:
+        """A word of a backend's servers that none can get at run time; empty if there is none.
+
+        Only a template gives such words.
+        """
+        if not backend.raw_servers:
+            return ""
+        if self.static_cookies and any(server.cookie for server in backend.servers):
+            return "cookie"
+        for words in {server.keywords for server in backend.servers}:
+            for word in words:
+                if word in _STATIC_WORDS or (word == "enabled" and self.version >= (2, 8)):
+                    return word
+                if not _WORD.fullmatch(word) or "<<" in word:
+                    return "a word that no command can carry"
+            if sum(map(len, words)) > _LONGEST_WORDS:
+                return "more words than a command can carry"
+        return ""
 
     @property
     def late_idle_connections(self) -> bool:

@@ -22,8 +22,10 @@ from sidecar.desired.model import (
     Desired,
     Frontend,
     Mode,
+    Server,
     TraitMap,
 )
+from sidecar.desired.templates.wording import quoted
 from sidecar.haproxy.proxies import Proxies
 from sidecar.plan import facts as stated
 from sidecar.plan.facts import Expected
@@ -112,7 +114,7 @@ class Renderer:
             keep_trailing_newline=True,
             autoescape=False,  # noqa: S701 (no HTML; every value is of a closed alphabet)
         )
-        self._backend = functools.lru_cache(maxsize=50_000)(_backend_text)
+        self._backend = functools.lru_cache(maxsize=50_000)(self._backend_text)
         self._archetype = functools.lru_cache(maxsize=1000)(self._archetype_text)
         self._sections = functools.lru_cache(maxsize=8)(self._section_texts)
 
@@ -139,7 +141,7 @@ class Renderer:
             nothing=NOTHING,
             frontends="\n\n".join([*sections.values(), *self._own_frontends(desired, layout)]),
             archetypes=[self._archetype(archetype, layout.state_dir) for archetype in archetypes],
-            backends=[self._backend(backend) for backend in backends],
+            backends=[self._backend(backend, layout.state_dir) for backend in backends],
             spares=[
                 (spare_name(name, number + 1), name)
                 for name, size in pools.items()
@@ -186,12 +188,42 @@ class Renderer:
     def _archetype_text(self, archetype: Archetype, state_dir: str) -> str:
         text = self._template("sections/archetype.cfg.j2").render(
             archetype=archetype,
-            hashed=archetype.balance.startswith(_HASHED),
-            http=archetype.mode is Mode.HTTP,
-            maps={trait.name: f"{state_dir}/{trait.value}" for trait in TraitMap},
+            # Of a bare one the balance may be replaced.
+            hashed=archetype.bare or archetype.balance.startswith(_HASHED),
+            rules="" if archetype.bare else self._rules_text(archetype, state_dir),
             proxies=self._proxies,
         )
         return text.strip()
+
+    def _rules_text(
+        self,
+        archetype: Archetype,
+        state_dir: str,
+        *,
+        replaced: Mapping[str, str] | None = None,
+        section: str = "",
+    ) -> str:
+        """The rules of a backend, some of them replaced, with lines of its own among them."""
+        text = self._template("sections/rules.cfg.j2").render(
+            archetype=archetype,
+            http=archetype.mode is Mode.HTTP,
+            maps={trait.name: f"{state_dir}/{trait.value}" for trait in TraitMap},
+            replaced=replaced or {},
+            section=section,
+        )
+        return text.rstrip()
+
+    def _backend_text(self, backend: Backend, state_dir: str) -> str:
+        lines = [f"{backend.preamble}\n"] if backend.preamble else []
+        lines.append(f"backend {backend.name} from {backend.archetype.name}")
+        if backend.archetype.bare:
+            section = self._rules_text(
+                backend.archetype, state_dir, replaced=backend.pieces, section=backend.section
+            )
+        else:
+            section = backend.section
+        lines += [section] if section else []
+        return "\n".join([*lines, *map(_server_text, backend.servers)])
 
     def _template(self, name: str) -> jinja2.Template:
         return self._environment.get_template(name)
@@ -227,8 +259,9 @@ def _pools(
     backends: Iterable[Backend], archetypes: Iterable[Archetype], layout: Layout
 ) -> dict[str, int]:
     """How many spares each archetype gets: many for the one most in use of each mode and check."""
-    use = Counter(backend.archetype for backend in backends)
-    sizes = {archetype.name: layout.spares_each for archetype in archetypes}
+    use = Counter(backend.archetype for backend in backends if not backend.archetype.bare)
+    # A bare one is of use only with a section that no spare has.
+    sizes = {archetype.name: layout.spares_each for archetype in archetypes if not archetype.bare}
     for default in _USUAL:
         of_kind = [archetype for archetype in use if _kind(archetype) == _kind(default)]
         most = max(of_kind or [default], key=lambda archetype: (use[archetype], archetype.name))
@@ -248,18 +281,13 @@ def _own_bind(frontend: Frontend, layout: Layout) -> str:
     return f"{address}:{frontend.port} {frontend.options}".rstrip()
 
 
-def _backend_text(backend: Backend) -> str:
-    lines = [f"{backend.preamble}\n"] if backend.preamble else []
-    lines.append(f"backend {backend.name} from {backend.archetype.name}")
-    lines += [backend.section] if backend.section else []
-    for server in backend.servers:
-        address = f"[{server.address}]" if ":" in server.address else server.address
-        cookie = f" cookie {server.cookie}" if server.cookie else ""
-        weight = f" weight {server.weight}" if server.weight != 1 else ""
-        where = f"{address}:{server.port}"
-        keywords = "".join(f" {word}" for word in server.keywords)
-        lines.append(f"    server {server.name} {where} id {server.id}{weight}{cookie}{keywords}")
-    return "\n".join(lines)
+def _server_text(server: Server) -> str:
+    address = f"[{server.address}]" if ":" in server.address else server.address
+    cookie = f" cookie {server.cookie}" if server.cookie else ""
+    weight = f" weight {server.weight}" if server.weight != 1 else ""
+    where = f"{address}:{server.port}"
+    keywords = "".join(f" {quoted(word)}" for word in server.keywords)
+    return f"    server {server.name} {where} id {server.id}{weight}{cookie}{keywords}"
 
 
 def _map_texts(desired: Desired, pools: Mapping[str, int]) -> dict[str, str]:

@@ -5,11 +5,11 @@ servers are in, and no server leaves before those that replace it are in. The or
 `ordering`.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import attrs
 
-from sidecar.desired.model import BackendName, Desired, ServerName
+from sidecar.desired.model import Backend, BackendName, Desired, ServerName
 from sidecar.marathon.schema import AppId
 from sidecar.plan import facts, maps, ports, servers, traits
 from sidecar.plan.facts import Expected
@@ -21,7 +21,7 @@ from sidecar.plan.observed import (
     Observed,
 )
 from sidecar.plan.ordering import Phases
-from sidecar.plan.pools import Allocation, allocate, is_spare, no_cookies
+from sidecar.plan.pools import Allocation, allocate, is_spare, no_cookies, static_servers
 from sidecar.plan.steps import AddEntry, DeleteEntry, DeleteServer, Plan, Reason, SetEntry
 
 
@@ -34,25 +34,36 @@ def plan(
     protected: Collection[AppId] = (),
     stubborn: Collection[str] = (),
     static_cookies: bool = False,
+    static: Callable[[Backend], str] = lambda _: "",
 ) -> Plan:
     """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
 
     `expired` names servers (by HAProxy backend) that have waited long enough for their streams.
     `protected` apps lose nothing that HAProxy has for them, as long as what they want is not known.
     `stubborn` maps (files) are those of which some entry could not be changed by itself.
-    `static_cookies` says that no server with a cookie can be made at run time.
+    `static_cookies` says that no server with a cookie can be made at run time; `static` gives the
+    word of a backend's servers for which none of them can, empty if there is none.
     """
     missing = [file for file in ALL_MAPS if file not in observed.maps]
     if missing:
         return Plan(reasons=tuple(Reason("map", f"{file} is not loaded") for file in missing))
-    allocation = allocate(desired.backends, observed, static_cookies=static_cookies)
+
+    def waits(backend: Backend) -> Reason | None:
+        """Why servers of this backend can be made by a reload alone."""
+        if static_cookies and backend.archetype.sticky:
+            return no_cookies(backend)
+        word = static(backend)
+        return static_servers(backend, word) if word else None
+
+    allocation = allocate(desired.backends, observed, waits)
     phases = Phases()
     unmade: list[Reason] = []
     for name, place in sorted(allocation.location.items()):
         _claim(phases, desired, observed, name, place)
         backend = desired.backends[name]
-        if static_cookies and servers.need_cookies(place, backend.servers, observed):
-            unmade.append(no_cookies(backend))
+        reason = waits(backend)
+        if reason is not None and servers.need_making(place, backend.servers, observed):
+            unmade.append(reason)
         else:
             servers.bring_in(phases, place, backend.servers, observed)
     kept = {place for place, row in observed.rows().items() if row.app_id in protected}
@@ -104,6 +115,7 @@ def _empty(
     """Take out what no app wants: servers, then the claims on backends, then the ledger's rows."""
     wanted = {
         place: {server.name for server in desired.backends[name].servers}
+        | {ServerName(fixed) for fixed in desired.backends[name].fixed}
         for name, place in allocation.location.items()
     }
     for place, row in sorted(observed.rows().items()):

@@ -6,7 +6,7 @@ archetype. The ledger says who has taken one; that spare then equals the app's b
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -41,11 +41,13 @@ def is_spare(name: str) -> bool:
 
 
 def allocate(
-    desired: Mapping[BackendName, Backend], observed: Observed, *, static_cookies: bool = False
+    desired: Mapping[BackendName, Backend],
+    observed: Observed,
+    waits: Callable[[Backend], Reason | None] = lambda _: None,
 ) -> Allocation:
     """Give every desired backend its place; the same input gives the same places.
 
-    A sticky one takes no spare where no server with a cookie can be made at run time.
+    One whose servers wait for a reload, for the reason that `waits` gives, takes no spare.
     """
     rows = observed.rows()
     held: defaultdict[BackendName, list[str]] = defaultdict(list)
@@ -57,10 +59,11 @@ def allocate(
     reasons: dict[str, Reason] = {}
     for name, backend in sorted(desired.items()):
         made_from = backend.made_from
-        spares = {} if static_cookies and backend.archetype.sticky else free[made_from]
+        waiting = waits(backend)
+        spares = {} if waiting else free[made_from]
         place = _place(name, made_from, rows, held[name]) or next(iter(spares), None)
         if place is None:
-            reason = _nowhere(backend, rows) if spares is free[made_from] else no_cookies(backend)
+            reason = waiting or _nowhere(backend, rows)
             reasons.setdefault(str(reason), reason)
             place = next(iter(held[name]), None)
         if place is not None:
@@ -78,6 +81,11 @@ def allocate(
 def no_cookies(backend: Backend) -> Reason:
     """Why a sticky backend waits for a reload."""
     return Reason("cookies", f"{backend.name} gets servers, which need cookies")
+
+
+def static_servers(backend: Backend, word: str) -> Reason:
+    """Why servers with words that no command takes wait for a reload."""
+    return Reason("server options", f"{backend.name} gets servers that no command makes: {word}")
 
 
 def _place(

@@ -45,15 +45,11 @@ def bring_in(phases: Phases, place: str, wanted: Sequence[Server], observed: Obs
         phases.additions += _make_anew(place, server, wanted, again, observed)
 
 
-def need_cookies(place: str, wanted: Sequence[Server], observed: Observed) -> bool:
-    """Whether some server with a cookie would have to be made, for the first time or anew."""
+def need_making(place: str, wanted: Sequence[Server], observed: Observed) -> bool:
+    """Whether some server would have to be made, for the first time or anew."""
     there = observed.backends[place]
     return any(
-        server.cookie is not None
-        and (
-            server.name not in there
-            or _must_be_made_anew(place, server, there[server.name], observed)
-        )
+        server.name not in there or _must_be_made_anew(place, server, there[server.name], observed)
         for server in wanted
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import attrs
 
-from sidecar.desired.model import BackendName, Desired, ServerName
+from sidecar.desired.model import Backend, BackendName, Desired, ServerName
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.replies import VerdictKind
 from sidecar.haproxy.runtime import RuntimeApi
@@ -17,11 +17,12 @@ from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed, State
-from sidecar.plan.steps import AddEntry, DeleteEntry, DeleteServer, Plan, SetEntry
+from sidecar.plan.steps import AddEntry, AddServer, DeleteEntry, DeleteServer, Plan, SetEntry
 from sidecar.reconcile.apply import Applier, Result
 from sidecar.reconcile.observe import Observer
 
 _LONGEST_WAIT = 60.0
+_MOST_REFUSED = 1000  # of words that HAProxy refused; then all are forgotten
 _GRACE_UNSAID = 3.0  # Marathon's own default for taskKillGracePeriodSeconds
 _AFTER_GRACE = 5.0
 
@@ -77,6 +78,7 @@ class Cycle:
         self._leaving: dict[tuple[str, ServerName], float] = {}
         self._grace: dict[BackendName, float] = {}
         self._stubborn: frozenset[str] = frozenset()
+        self._refused_keywords: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def info(self) -> Mapping[str, str]:
@@ -117,9 +119,11 @@ class Cycle:
                 protected=protected,
                 stubborn=self._stubborn,
                 static_cookies=self.capabilities.static_cookies,
+                static=self._static,
             )
             results = Applier(self._state_dir, self.capabilities).apply(todo.steps, api)
         self._note_leaving(desired, observed, results)
+        self._note_refused(results)
         self._stubborn = frozenset(
             result.step.file
             for result in results
@@ -127,6 +131,24 @@ class Cycle:
             and isinstance(result.step, AddEntry | SetEntry | DeleteEntry)
         )
         return CycleReport(observed, todo, results, self._clock() - started)
+
+    def _static(self, backend: Backend) -> str:
+        """The word for which no server of this backend can be made at run time, if there is one."""
+        refused = self._refused_keywords
+        if backend.raw_servers and any(server.keywords in refused for server in backend.servers):
+            return "HAProxy refused their words"
+        return self.capabilities.static_word(backend)
+
+    def _note_refused(self, results: Collection[Result]) -> None:
+        """Remember the words with which a server was refused: a reload is to try them."""
+        refused = {
+            result.step.server.keywords
+            for result in results
+            if result.outcome == "refused" and isinstance(result.step, AddServer)
+        }
+        if len(self._refused_keywords) > _MOST_REFUSED:
+            self._refused_keywords = frozenset()
+        self._refused_keywords |= refused
 
     def _connection(self) -> RuntimeApi:
         return RuntimeApi(self._socket, timeout=self._timeout)

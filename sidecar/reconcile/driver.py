@@ -186,7 +186,7 @@ class Driver:
             return _LOOK_AGAIN
         narrate_problems(before.problems, self.desired.problems)
         self._take_note(report, since=since, audit=audit, changed=before != self.desired)
-        if not report.plan.reasons:
+        if not report.plan.reasons and not report.refused:
             wants.take()
         if not report.results:
             return None

@@ -145,6 +145,7 @@ class Rig:
     def plan(self, desired: Desired, observed: Observed, **more: Any) -> Plan:  # noqa: ANN401 (plan's own)
         """The plan under today's settings."""
         more.setdefault("static_cookies", self.capabilities.static_cookies)
+        more.setdefault("static", self.capabilities.static_word)
         return plan(desired, observed, self.renderer.expected(desired, self.layout), **more)
 
     def settle(self, desired: Desired) -> None:

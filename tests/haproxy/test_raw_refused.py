@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.haproxy import process
-from sidecar.marathon.schema import App
+from sidecar.marathon.schema import App, AppId
 from tests.haproxy.driving_rig import (
     ONE,
     TWO,
@@ -16,6 +16,7 @@ from tests.haproxy.driving_rig import (
 )
 from tests.haproxy.skeleton_rig import free_ports, get
 
+SERVER = "server {serverName} {host_ipv4}:{port} id {serverId}"
 NONSENSE = {"HAPROXY_0_BIND_OPTIONS": "no-such-word"}
 
 
@@ -83,3 +84,39 @@ def test_while_it_runs_one_app_is_refused_and_others_get_what_they_want(
     assert set(wheel.wants.refused) == {"/bad"}
     assert get(good).task == TWO
     assert wheel.driver.reload_due() is None
+
+
+def test_server_words_that_are_refused_at_run_time_lead_to_haproxys_own_reason(
+    wheel: Wheel, ports: dict[str, int]
+) -> None:
+    """They are tried at once; only a reload's check says whether they are wrong at all times."""
+    [number] = free_ports(1)
+    options = {"HAPROXY_0_BACKEND_SERVER_OPTIONS": f"{SERVER} inter banana"}
+    wheel.wants.apps.append(web(number, ports[TWO], name="bad", **options))
+
+    wheel.follow()
+    wheel.follow()
+
+    assert wheel.reload_when_due()  # it was sifted: look again
+    wheel.follow()
+    assert set(wheel.wants.refused) == {"/bad"}
+    assert "unexpected character 'b'" in wheel.wants.refused[AppId("/bad")]
+
+
+def test_a_template_that_is_refused_leaves_the_others_as_they_are(
+    wheel: Wheel, ports: dict[str, int]
+) -> None:
+    """With its text in the reason."""
+    bad, good = free_ports(2)
+    options = "HAPROXY_0_BACKEND_HTTP_OPTIONS"
+    wheel.wants.apps.append(web(bad, ports[TWO], name="bad", **{options: "  no-such-word"}))
+    wheel.wants.apps.append(web(good, ports[TWO], name="good", **{options: "  fullconn 9"}))
+    wheel.follow()
+    assert wheel.reload_when_due()
+    wheel.follow()
+    assert wheel.reload_when_due()
+    assert not wheel.follow()
+
+    assert set(wheel.wants.refused) == {"/bad"}
+    assert "no-such-word" in wheel.wants.refused[AppId("/bad")]
+    assert get(good).task == TWO

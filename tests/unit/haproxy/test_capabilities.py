@@ -1,3 +1,4 @@
+import attrs
 import pytest
 
 from sidecar.errors import HaproxyError
@@ -48,6 +49,7 @@ del backend [WORKER]
 publish backend [WORKER]
 unpublish backend [WORKER]
 """
+from tests.builders import a_backend, a_server
 
 
 @pytest.mark.parametrize(
@@ -131,3 +133,33 @@ def test_where_nothing_can_be_asked_the_version_answers(
 def test_a_program_lists_its_commands(version: str, listed: str, *, makes_backends: bool) -> None:
     """Before anything runs; the version answers where there is no list."""
     assert read_program(version, listed).makes_backends is makes_backends
+
+
+@pytest.mark.parametrize(
+    ("version", "keywords", "word"),
+    [
+        ((2, 8), ("maxconn", "5"), ""),
+        ((3, 4), ("resolvers", "dns"), "resolvers"),
+        ((2, 6), ("enabled",), ""),
+        ((3, 0), ("enabled",), "enabled"),
+        ((2, 8), ("sni", "str(a b)"), "a word that no command can carry"),
+        ((2, 8), ("sni", "str(a<<b)"), "a word that no command can carry"),
+        ((2, 8), ("a" * 1500, "b" * 1500), "more words than a command can carry"),
+    ],
+)
+def test_words_that_no_server_gets_at_run_time_are_known(
+    version: tuple[int, int], keywords: tuple[str, ...], word: str
+) -> None:
+    """They matter where a template gives them."""
+    backend = attrs.evolve(a_backend([a_server(keywords=keywords)]), raw_servers=True)
+
+    assert Capabilities(version).static_word(backend) == word
+    assert not Capabilities(version).static_word(attrs.evolve(backend, raw_servers=False))
+
+
+def test_a_cookie_of_a_template_is_such_a_word_for_2_6() -> None:
+    """As any cookie is."""
+    backend = attrs.evolve(a_backend([a_server(cookie="x")]), raw_servers=True)
+
+    assert Capabilities((2, 6)).static_word(backend) == "cookie"
+    assert not Capabilities((2, 8)).static_word(backend)

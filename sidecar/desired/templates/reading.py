@@ -1,0 +1,68 @@
+"""Reads a template as somebody wrote it: with HAProxy's line ends and today's directives, checked.
+
+What is returned is not filled yet. Whether HAProxy takes it, only HAProxy can tell.
+"""
+
+from collections.abc import Iterator
+
+from sidecar.desired.templates.confinement import check_confined, normalized
+from sidecar.desired.templates.filling import TemplateError, check_names, fill
+from sidecar.desired.templates.pieces import Place, Template
+from sidecar.desired.templates.translation import translate
+from sidecar.desired.templates.wording import words_of
+
+_WRITES_FILES = ("set-map(", "del-map(", "add-acl(", "del-acl(")
+_NOT_IN_A_BACKEND = {
+    "default-server": "servers that come at run time do not have it; use BACKEND_SERVER_OPTIONS",
+    "server-template": "the balancer makes the servers; use BACKEND_SERVER_OPTIONS",
+}
+
+
+def read_template(template: Template, text: str) -> str:
+    """A template that stays in its section, whatever it is filled with.
+
+    Raises:
+        TemplateError: it cannot be used.
+    """
+    written = normalized(text)
+    check_names(template, written)
+    modern = translate(written)
+    # Each placeholder stands for itself, so that a complaint shows what was written.
+    sample = fill(template, modern, {name: f"{{{name}}}" for name in template.placeholders})
+    name = f"{{{_opened(template)}}}" if template.opens else ""
+    check_confined(sample, opens=template.opens, name=name)
+    if template.place is Place.SERVER and sum(bool(words) for words in lines_of(sample)) > 1:
+        raise TemplateError("it is more than one line")
+    if template.place is Place.BACKEND:
+        for words in lines_of(sample):
+            if words and (why := _NOT_IN_A_BACKEND.get(words[0])):
+                raise TemplateError(f"{words[0]}: {why}")
+    return modern
+
+
+def read_for_app(template: Template, text: str) -> str:
+    """A template that one app brings: it may not change what other apps rely on.
+
+    Raises:
+        TemplateError: it cannot be used.
+    """
+    modern = read_template(template, text)
+    for words in lines_of(modern):
+        for word in words:
+            if word.startswith(_WRITES_FILES):
+                raise TemplateError(f"{word[:40]!r} would change a file that other apps share")
+    return modern
+
+
+def lines_of(text: str) -> Iterator[list[str]]:
+    """The words of each line.
+
+    Raises:
+        WordingError: a line has none; not of a text that was read.
+    """
+    return (words_of(line) for line in text.split("\n"))
+
+
+def _opened(template: Template) -> str:
+    """The placeholder that names the section which a template begins."""
+    return template.placeholders[0]
