@@ -17,6 +17,7 @@ from sidecar.desired.model import (
     ServerName,
     Value,
 )
+from sidecar.marathon.pods import read_pod
 from sidecar.marathon.schema import App, AppId, Task, read_app
 from sidecar.plan.observed import (
     ALL_MAPS,
@@ -157,6 +158,64 @@ def an_observed(
     noted = {ledger_key(name, server): "-" for name, found in there.items() for server in found}
     texts[SERVER_LEDGER] = {**noted, **(specs or {})}
     return Observed(1, there, texts)
+
+
+POD_VERSION = "2020-01-01T00:00Z"
+"""As Java writes a time with no seconds."""
+
+
+def pod_json(
+    pod_id: str = "/shop",
+    *,
+    labels: Mapping[str, str] | None = None,
+    containers: Iterable[Mapping[str, Any]] = (),
+    instances: Iterable[Mapping[str, Any]] = (),
+    **spec: Any,  # noqa: ANN401 (Marathon's own JSON)
+) -> dict[str, Any]:
+    """A pod's status; without containers it has one, `web`, with the endpoint `http`."""
+    default = [{"name": "web", "endpoints": [{"name": "http", "hostPort": 0}]}]
+    definition = {
+        "id": pod_id,
+        "version": POD_VERSION,
+        "labels": {"HAPROXY_GROUP": "external", **(labels or {"HAPROXY_0_PORT": "10200"})},
+        "networks": [{"mode": "host"}],
+        "containers": list(containers) or default,
+        **spec,
+    }
+    return {"id": pod_id, "spec": definition, "status": "STABLE", "instances": list(instances)}
+
+
+def instance_json(
+    number: int = 1,
+    pod_id: str = "/shop",
+    *,
+    containers: Iterable[Mapping[str, Any]] = (),
+    **fields: Any,  # noqa: ANN401 (as above)
+) -> dict[str, Any]:
+    """A stable instance on 10.0.0.1; without containers it has `web`, at port 31000 + number."""
+    identity = f"{pod_id[1:].replace('/', '_')}.instance-{number:04}"
+    endpoints = [{"name": "http", "allocatedHostPort": 31000 + number}]
+    found = list(containers) or [{"name": "web", "endpoints": endpoints}]
+    return {
+        "id": identity,
+        "status": "STABLE",
+        "agentHostname": "10.0.0.1",
+        "specReference": f"/v2/pods{pod_id}::versions/{POD_VERSION}",
+        "containers": [
+            {
+                "status": "TASK_RUNNING",
+                "containerId": f"{identity}.{container['name']}.1",
+                **container,
+            }
+            for container in found
+        ],
+        **fields,
+    }
+
+
+def a_pod(pod_id: str = "/shop", **fields: Any) -> App:  # noqa: ANN401 (pod_json's own)
+    """A pod as the app that it is read as."""
+    return read_pod(pod_json(pod_id, **fields))
 
 
 def task_of(row: Mapping[str, Any]) -> Task:

@@ -2,16 +2,17 @@
 
 The rules per network mode are Marathon's (`core/task/state/NetworkInfo.scala`,
 `computePortAssignments`): a task's `ports` line up with those ports that asked for a host port, in
-the definition of the version that the task was started with.
+the definition of the version that the task was started with. A pod's endpoints have names, by which
+definitions and tasks are matched (`raml/PodStatusConversion.scala`).
 """
 
 import functools
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
-from sidecar.marathon.schema import App, PortMapping, Task
+from sidecar.marathon.schema import App, PodEndpoint, PortMapping, Task
 
 _PORTS = range(1, 65536)
 
@@ -25,6 +26,9 @@ class ServicePort:
 
     `number` 0 means that Marathon gave it no service port. `host_slot` is its place in a task's
     `ports`, None where it asked for no host port; `container_port` is used then.
+
+    A pod's has the `name` of its endpoint, the `container` that serves it, and the networks that
+    it is reached in (none for all); a host port is found by the name.
     """
 
     index: int
@@ -32,6 +36,9 @@ class ServicePort:
     udp_only: bool
     host_slot: int | None
     container_port: int
+    name: str = ""
+    container: str = ""
+    networks: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -48,7 +55,12 @@ class Endpoint:
 
 
 def service_ports(app: App) -> tuple[ServicePort, ...]:
-    """The ports an app declares, in order: mappings, else definitions, else the old `ports`."""
+    """The ports an app declares, in order: mappings, else definitions, else the old `ports`.
+
+    A pod's are its endpoints.
+    """
+    if app.endpoints is not None:
+        return tuple(_of_pod(index, each) for index, each in enumerate(app.endpoints))
     mappings = _mappings(app)
     if mappings and network_mode(app) != "host":
         return _mapped_ports(mappings, every_host_port=network_mode(app) == "container/bridge")
@@ -94,15 +106,40 @@ def endpoint(task: Task, port: ServicePort, resolved: Mapping[str, str]) -> Endp
     """
     if len(task.host) > _LONGEST_HOST:
         return None
-    if port.host_slot is not None:
-        if port.host_slot >= len(task.ports) or task.ports[port.host_slot] not in _PORTS:
+    number = host_port(task, port)
+    if number is not None or port.host_slot is not None:
+        if number is None or number not in _PORTS:
             return None
         address = ip_address(task.host) or resolved.get(task.host)
-        return Endpoint(task.host, address, task.ports[port.host_slot]) if address else None
-    address = ip_address(task.ip_addresses[0].ip_address) if task.ip_addresses else None
+        return Endpoint(task.host, address, number) if address else None
+    address = _own_address(task, port)
     if address is None or port.container_port not in _PORTS:
         return None
     return Endpoint(task.host or address, address, port.container_port)
+
+
+def host_port(task: Task, port: ServicePort) -> int | None:
+    """The port of the task's host that leads to `port`; None if there is none."""
+    if port.name:
+        return task.host_ports.get(port.name)
+    if port.host_slot is None or port.host_slot >= len(task.ports):
+        return None
+    return task.ports[port.host_slot]
+
+
+def counterpart(port: ServicePort, ports: Sequence[ServicePort]) -> ServicePort | None:
+    """The same port in another definition: of the same name where it has one, else by index."""
+    if port.name:
+        return next((other for other in ports if other.name == port.name), None)
+    return ports[port.index] if port.index < len(ports) else None
+
+
+def _own_address(task: Task, port: ServicePort) -> str | None:
+    """The first address of a task in the networks of a port."""
+    for each in task.ip_addresses:
+        if not port.networks or each.network in port.networks:
+            return ip_address(each.ip_address)
+    return None
 
 
 @functools.lru_cache(maxsize=65_536)  # few hosts, asked of for each of their tasks
@@ -119,6 +156,19 @@ def ip_address(text: str) -> str | None:
 def host_names(app: App) -> frozenset[str]:
     """The hosts of an app's tasks that are names, to be resolved before `endpoint` is asked."""
     return frozenset(task.host for task in app.tasks if task.host and not ip_address(task.host))
+
+
+def _of_pod(index: int, endpoint: PodEndpoint) -> ServicePort:
+    return ServicePort(
+        index,
+        number=0,
+        udp_only=endpoint.udp_only,
+        host_slot=None if endpoint.host_port is None else index,
+        container_port=endpoint.container_port,
+        name=endpoint.name,
+        container=endpoint.container,
+        networks=endpoint.networks,
+    )
 
 
 def _mappings(app: App) -> tuple[PortMapping, ...]:

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 
 import attrs
 
-from sidecar.desired.addresses import Endpoint, ServicePort, endpoint, service_ports
+from sidecar.desired.addresses import (
+    Endpoint,
+    ServicePort,
+    counterpart,
+    endpoint,
+    host_port,
+    service_ports,
+)
 from sidecar.desired.checks import (
     CheckRule,
     check_of,
@@ -101,7 +108,7 @@ def form_problems(app: App) -> tuple[Problem, ...]:
     if len(app.id) > _LONGEST_APP_ID or not _APP_ID.fullmatch(app.id):
         return (Problem(app.id, "id", "has characters that no Marathon app id has"),)
     problems: list[Problem] = []
-    for port in service_ports(app):
+    for port in services(app):
         labels, refused = read_port_labels(app.labels, port.index)
         problems += [Problem(app.id, name, reason) for name, reason in refused]
         mode = mode_of(app, port.index, labels)
@@ -112,6 +119,18 @@ def form_problems(app: App) -> tuple[Problem, ...]:
         if not 0 <= number <= 65535:  # noqa: PLR2004 (the largest port)
             problems.append(Problem(app.id, f"port {port.index}", f"{number} is not a port"))
     return tuple(problems)
+
+
+def services(app: App) -> tuple[ServicePort, ...]:
+    """The ports that may be served: an app's all, of a pod's endpoints those that a label names."""
+    ports = service_ports(app)
+    if not app.is_pod:
+        return ports
+    return tuple(
+        port
+        for port in ports
+        if any(name.startswith(f"HAPROXY_{port.index}_") for name in app.labels)
+    )
 
 
 def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> AppPart:
@@ -128,7 +147,7 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
         _unread(app.id, name) for name in form.labels if name.startswith("HAPROXY_DEPLOYMENT_")
     ]
     ports: list[PortPart] = []
-    for port in service_ports(form):
+    for port in services(form):
         labels, _ = read_port_labels(form.labels, port.index)
         if not port.udp_only and _taken(form, labels, rules):
             unread = {
@@ -140,7 +159,9 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
             problems += more
             closing = _closing_that_form_lacks(app, form, port.index)
             problems += [_left_out(app.id, name) for name in closing]
-            if not closing:
+            misfits = _pod_misfits(form, port, labels)
+            problems += misfits
+            if not (closing or misfits):
                 ports.append(part)
     return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))))
 
@@ -153,14 +174,14 @@ def _derive_port(
     tasks = [task for task in state.app.tasks if admitted(task, state, rules)]
     mode = mode_of(form, port.index, labels)
     check = check_rule(form, port.index, labels, mode)
-    endpoints, problems = _endpoints(state, tasks, port.index, check=check, resolved=resolved)
+    endpoints, problems = _endpoints(state, tasks, port, check=check, resolved=resolved)
     problems += _misfits(form, port.index, labels, mode)
     sticky = labels.sticky and mode is Mode.HTTP
     part = PortPart(
         app_id,
         port.index,
         number=labels.port or port.number,
-        assigned_by=port.container_port,
+        assigned_by=port.container_port or (port.index if form.is_pod else 0),
         labels=labels,
         archetype=Archetype(
             mode, labels.balance, sticky=sticky, check=check.kind, check_timeout=check.timeout
@@ -201,6 +222,18 @@ def _misfits(form: App, index: int, labels: PortLabels, mode: Mode) -> tuple[Pro
     return tuple(problems)
 
 
+def _pod_misfits(form: App, port: ServicePort, labels: PortLabels) -> tuple[Problem, ...]:
+    """Why an endpoint of a pod cannot be served at all; apps have no such reasons."""
+    problems: list[Problem] = []
+    if form.is_pod and labels.port is None and not labels.vhosts:
+        reason = "is missing: a pod has no service ports of its own"
+        problems.append(Problem(form.id, f"HAPROXY_{port.index}_PORT", reason))
+    if form.is_pod and port.host_slot is None and not port.container_port:
+        reason = "its endpoint has no hostPort, and the pod has no container network to reach it in"
+        problems.append(Problem(form.id, f"port {port.index}", reason))
+    return tuple(problems)
+
+
 def _closing_that_form_lacks(app: App, form: App, index: int) -> tuple[str, ...]:
     """Labels that close a port and that only the newest definition has, which cannot be used.
 
@@ -224,7 +257,7 @@ def _unread(app_id: AppId, label: str) -> Problem:
 def _endpoints(
     state: AppState,
     tasks: list[Task],
-    index: int,
+    port: ServicePort,
     *,
     check: CheckRule,
     resolved: Mapping[str, str],
@@ -233,15 +266,16 @@ def _endpoints(
     unresolved: set[str] = set()
     for task in tasks:
         ports = service_ports(_definition_of(task, state))
-        if index >= len(ports):
+        own = counterpart(port, ports)
+        if own is None or own.container != task.container:
             continue
-        where = endpoint(task, ports[index], resolved)
+        where = endpoint(task, own, resolved)
         if where is not None:
             asked = ports if check.port_index is not None else ()
-            places = [endpoint(task, port, resolved) for port in asked]
+            places = [endpoint(task, each, resolved) for each in asked]
             numbers = [place.port if place else None for place in places]
-            found.add(attrs.evolve(where, check_port=checked_port(check, numbers, index)))
-        elif _lacks_only_resolution(task, ports[index]):
+            found.add(attrs.evolve(where, check_port=checked_port(check, numbers, own.index)))
+        elif host_port(task, own) is not None and task.host:
             unresolved.add(task.host)
     problems = tuple(
         Problem(state.app.id, "host", f"{host!r} of a task has no address") for host in unresolved
@@ -251,10 +285,6 @@ def _endpoints(
         return (where.host, where.address, where.port, where.check_port or 0)
 
     return tuple(sorted(found, key=order)), problems
-
-
-def _lacks_only_resolution(task: Task, port: ServicePort) -> bool:
-    return port.host_slot is not None and port.host_slot < len(task.ports) and bool(task.host)
 
 
 def _definition_of(task: Task, state: AppState) -> App:
@@ -278,6 +308,5 @@ def _taken(form: App, labels: PortLabels, rules: Rules) -> bool:
 def _wanted_at_all(app: App, rules: Rules) -> bool:
     """Whether some port would be taken; the problems of apps that are not ours are not told."""
     return any(
-        _taken(app, read_port_labels(app.labels, port.index)[0], rules)
-        for port in service_ports(app)
+        _taken(app, read_port_labels(app.labels, port.index)[0], rules) for port in services(app)
     )

@@ -1,12 +1,14 @@
 """Marathon's apps and tasks as frozen values, read from the JSON of Marathon 1.4 to 1.11.
 
+A pod is an app too: one with endpoints, and with a task for each container (see `pods`).
+
 Absent, null and [] mean the same (older writers differ field by field); unknown fields are ignored.
 What cannot be read raises `ShapeError`, whose text names the field: no app gets through half read.
 Shapes: Marathon's `docs/docs/rest-api/public/api/v2/types/*.raml`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NewType
+from typing import Any, NewType, TypeVar
 
 import attrs
 import cattrs
@@ -15,6 +17,10 @@ from cattrs.v import transform_error
 
 AppId = NewType("AppId", str)
 TaskId = NewType("TaskId", str)
+T = TypeVar("T")
+
+_NOT_READ: Mapping[str, object] = {"read": False}
+"""Marks fields that no app's JSON has: they are made from a pod's."""
 
 
 class ShapeError(ValueError):
@@ -123,15 +129,20 @@ class HealthCheckResult:
 
 @attrs.frozen
 class TaskAddress:
-    """`task.ipAddresses[]`."""
+    """`task.ipAddresses[]`; of a pod also the name of the network that the address is in."""
 
     ip_address: str = ""
     protocol: str = "IPv4"
+    network: str = attrs.field(default="", metadata=_NOT_READ)
 
 
 @attrs.frozen
 class Task:
-    """One task of an app; `ports` are host ports, in the order of the ports that asked for one."""
+    """One task of an app; `ports` are host ports, in the order of the ports that asked for one.
+
+    A task of a pod is one `container` of an instance. `host_ports` are those of the whole instance,
+    by the names of the endpoints.
+    """
 
     id: TaskId
     host: str = ""
@@ -140,6 +151,24 @@ class Task:
     state: str = ""
     version: str = ""
     health_check_results: tuple[HealthCheckResult, ...] = ()
+    container: str = attrs.field(default="", metadata=_NOT_READ)
+    host_ports: Mapping[str, int] = attrs.field(factory=dict, metadata=_NOT_READ)
+
+
+@attrs.frozen
+class PodEndpoint:
+    """A port of a pod; its name is the pod's only one, whatever its container.
+
+    `host_port` None means that no host port was asked for. `networks` are the names of those that
+    it is reached in, none for all.
+    """
+
+    name: str
+    container: str
+    container_port: int = 0
+    host_port: int | None = None
+    udp_only: bool = False
+    networks: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -174,7 +203,10 @@ class ReadinessResult:
 
 @attrs.frozen
 class App:
-    """An app's definition and tasks, as `GET /v2/apps/{id}` and `embed=apps.tasks` give them."""
+    """An app's definition and tasks, as `GET /v2/apps/{id}` and `embed=apps.tasks` give them.
+
+    `endpoints` make it a pod: those of all containers, in the order of its definition.
+    """
 
     id: AppId
     labels: Mapping[str, str] = attrs.field(factory=dict)
@@ -192,6 +224,12 @@ class App:
     version_info: VersionInfo = VersionInfo()
     deployments: tuple[Deployment, ...] = ()
     tasks: tuple[Task, ...] = ()
+    endpoints: tuple[PodEndpoint, ...] | None = attrs.field(default=None, metadata=_NOT_READ)
+
+    @property
+    def is_pod(self) -> bool:
+        """Whether Marathon calls it a pod."""
+        return self.endpoints is not None
 
 
 @attrs.frozen
@@ -208,12 +246,8 @@ def read_app(value: object) -> App:
     Raises:
         ShapeError: a field is missing or of another type; the text names it.
     """
-    try:
-        app = _CONVERTER.structure(value, App)
-    except Exception as error:  # cattrs raises groups and whatever a field's type raises
-        raise ShapeError("; ".join(transform_error(error, path="app"))) from error
-    if not app.id.startswith("/"):
-        raise ShapeError(f"app id {app.id!r} does not begin with /")
+    app = read_as(value, App, "app")
+    check_id(app.id, "app")
     return app
 
 
@@ -226,17 +260,50 @@ def read_apps(value: object) -> tuple[tuple[App, ...], tuple[UnreadableApp, ...]
     rows = value.get("apps") if isinstance(value, Mapping) else None
     if not isinstance(rows, list):
         raise ShapeError("the answer has no list 'apps'")
+    return read_each(rows, read_app, "app")
+
+
+def read_each(
+    rows: list[object], read: Callable[[object], App], kind: str
+) -> tuple[tuple[App, ...], tuple[UnreadableApp, ...]]:
+    """Read the rows of a list: what could be read, and of what could not the id and the reason.
+
+    Raises:
+        ShapeError: a row that cannot be read has not even an id.
+    """
     apps: list[App] = []
     unreadable: list[UnreadableApp] = []
     for row in rows:
         try:
-            apps.append(read_app(row))
+            apps.append(read(row))
         except ShapeError as error:
             identity = row.get("id") if isinstance(row, Mapping) else None
             if not isinstance(identity, str):
-                raise ShapeError("an app in the list has no id") from error
+                raise ShapeError(f"one {kind} in the list has no id") from error
             unreadable.append(UnreadableApp(AppId(identity), str(error)))
     return tuple(apps), tuple(unreadable)
+
+
+def read_as(value: object, cls: type[T], name: str) -> T:
+    """Read a JSON value as one of our classes, whose fields are Marathon's in camel case.
+
+    Raises:
+        ShapeError: a field is missing or of another type; the text names it, below `name`.
+    """
+    try:
+        return _CONVERTER.structure(value, cls)
+    except Exception as error:  # cattrs raises groups and whatever a field's type raises
+        raise ShapeError("; ".join(transform_error(error, path=name))) from error
+
+
+def check_id(text: str, kind: str) -> None:
+    """Refuse what is no id of an app or a pod.
+
+    Raises:
+        ShapeError: it does not begin with a slash.
+    """
+    if not text.startswith("/"):
+        raise ShapeError(f"{kind} id {text!r} does not begin with /")
 
 
 def _camel(name: str) -> str:
@@ -249,7 +316,10 @@ def _make_converter() -> cattrs.Converter:
 
     def for_class(cls: type[Any]) -> Callable[[object, type[Any]], Any]:
         renames: dict[str, Any] = {
-            field.name: override(rename=_camel(field.name)) for field in attrs.fields(cls)
+            field.name: override(
+                rename=_camel(field.name), omit=not field.metadata.get("read", True)
+            )
+            for field in attrs.fields(cls)
         }
         structure = make_dict_structure_fn(cls, converter, **renames)
 

@@ -154,7 +154,8 @@ class Snapshot:
         record = self._apps.get(event.app_id)
         if event.task_id in self._gone:
             return _NOTHING
-        if record is None or not _holds_for(record, event.version):
+        # What a pod's event says is not enough: neither endpoints nor networks are named in it.
+        if record is None or record.app.is_pod or not _holds_for(record, event.version):
             return Outcome(fetch=frozenset({event.app_id}))
         known = record.tasks.get(event.task_id)
         task = Task(
@@ -209,9 +210,17 @@ class Snapshot:
         return Outcome(changed=frozenset({app_id}))
 
     def fetched_all(
-        self, begun: int, apps: Iterable[App], unreadable: Iterable[UnreadableApp]
+        self,
+        begun: int,
+        apps: Iterable[App],
+        unreadable: Iterable[UnreadableApp],
+        *,
+        pods_told: bool = True,
     ) -> Outcome:
-        """Take the full list; what it lacks is gone, unless it was told of later than it began."""
+        """Take the full list; what it lacks is gone, unless it was told of later than it began.
+
+        Without `pods_told` it is a list of apps alone, and says nothing of pods.
+        """
         changed: set[AppId] = set()
         there: set[AppId] = set()
         for app in apps:
@@ -220,7 +229,8 @@ class Snapshot:
         told_before = set(self.unreadable)
         self.unreadable = {app.id: app.reason for app in unreadable}
         for app_id in set(self._apps) - there - set(self.unreadable):
-            if self._apps[app_id].fetched_at <= begun:
+            record = self._apps[app_id]
+            if record.fetched_at <= begun and (pods_told or not record.app.is_pod):
                 changed |= self._remove(app_id).changed
         self._terminated = {key: at for key, at in self._terminated.items() if at > begun}
         return Outcome(changed=frozenset(changed | told_before | set(self.unreadable)))
@@ -230,7 +240,7 @@ class Snapshot:
         record = self._apps.get(app_id)
         if record is None:
             return _NOTHING
-        record.older = _kept([*record.older, definition])
+        record.older = _kept([*record.older, definition], record.tasks.values())
         return Outcome(changed=frozenset({app_id}))
 
     def unknown_versions(self, app_id: AppId) -> frozenset[str]:
@@ -257,7 +267,7 @@ class Snapshot:
         definition = attrs.evolve(app, tasks=())
         older = before.older if before else ()
         if before is not None and before.app.version != definition.version:
-            older = _kept([*older, before.app])
+            older = _kept([*older, before.app], tasks.values())
         return AppRecord(definition, begun, older, tasks)
 
     def _remove(self, app_id: AppId) -> Outcome:
@@ -292,11 +302,16 @@ def covers(definition: App, version: str) -> bool:
     return not version or not definition.version or since <= version <= definition.version
 
 
-def _kept(definitions: list[App]) -> tuple[App, ...]:
-    """The newest definitions, one of each version."""
+def _kept(definitions: list[App], tasks: Iterable[TaskRecord]) -> tuple[App, ...]:
+    """The newest definitions, and those that some task was started with; one of each version."""
     unique = {definition.version: definition for definition in definitions}
-    newest = sorted(unique, reverse=True)[:_KEPT_DEFINITIONS]
-    return tuple(unique[version] for version in newest)
+    in_use = {known.task.version for known in tasks}
+    newest = sorted(unique, reverse=True)
+    return tuple(
+        unique[version]
+        for place, version in enumerate(newest)
+        if place < _KEPT_DEFINITIONS or version in in_use
+    )
 
 
 def _forget_oldest(known: dict[TaskId, None] | dict[InstanceId, int]) -> None:
