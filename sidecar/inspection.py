@@ -21,6 +21,7 @@ from sidecar.plan.diff import plan
 from sidecar.plan.observed import BACKEND_LEDGER, LedgerRow
 from sidecar.plan.ports import read_ranges
 from sidecar.plan.steps import ReplaceMap, Step
+from sidecar.reconcile.asking import Asking
 from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.resolve import look_up
@@ -120,6 +121,7 @@ def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
         f" last full fetch {_ago(fresh['last_resync'])}"
     )
     yield from _if(fresh["trouble"], "  TROUBLE: {}")
+    yield from _if(fresh["pods_untold"], "  no pods are told of, apps go on: {}")
     yield from _if(state.get("credentials_trouble", ""), "  TROUBLE: {}")
     yield f"reloads: {reloads['count']}" + (f", last: {reloads['last']}" if reloads["last"] else "")
     for reason in reloads["wanted"]:
@@ -161,8 +163,8 @@ def _derivation(settings: Settings) -> Derivation:
     """Everything that Marathon says now, derived."""
     derivation = Derivation(assembly.rules(settings))
     with assembly.client(settings) as marathon:
-        apps, unreadable = marathon.apps()
-    derivation.snapshot.fetched_all(1, apps, unreadable)
+        found = Asking(marathon, patience=1).everything()
+    derivation.snapshot.fetched_all(1, found.apps, found.unreadable)
     derivation.update(derivation.snapshot.app_ids() | frozenset(derivation.snapshot.unreadable))
     affected: set[AppId] = set()
     for host in derivation.named_hosts():

@@ -8,6 +8,7 @@ import attrs
 from sidecar.demo.api import Action, Answer, Request, message
 from sidecar.demo.app_pages import AppPages
 from sidecar.demo.app_writes import AppWrites
+from sidecar.demo.apps import app_path
 from sidecar.demo.complaints import RefusalError
 from sidecar.demo.deployments import Deployments
 from sidecar.demo.plans import deployment_json
@@ -114,8 +115,13 @@ def routes(pages: AppPages, writes: AppWrites, *, small: SmallPages) -> tuple[Ro
             "GET": lambda *_: Answer(200, []),
             "HEAD": lambda *_: Answer(200, text=""),
         },
+        "/v2/pods/(?P<pod>.+)::status": {"GET": _no_pod},
     }
     return tuple(Route(re.compile(pattern), actions) for pattern, actions in table.items())
+
+
+def _no_pod(_: Request, path: Mapping[str, str]) -> Answer:
+    raise RefusalError(404, f"Pod '{app_path(path['pod'])}' does not exist")
 
 
 def respond(table: tuple[Route, ...], request: Request) -> Answer:

@@ -5,7 +5,6 @@ URL and the reason. Fetching and streaming have a session each, so that one thre
 another opens the stream; two threads must not fetch at once.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -24,10 +23,21 @@ from sidecar.errors import (
     MarathonUnreachableError,
     UsageError,
 )
+from sidecar.marathon.answers import (
+    NoSuchAppError,
+    check_status,
+    check_stream,
+    expect,
+    read_json,
+    read_pod_versions,
+    read_versions,
+    shown,
+)
 from sidecar.marathon.credentials import Credentials, basic
 from sidecar.marathon.endpoints import Endpoint, endpoint_of, redirected
 from sidecar.marathon.events import EVENT_TYPES
-from sidecar.marathon.schema import App, AppId, ShapeError, UnreadableApp, read_app, read_apps
+from sidecar.marathon.pods import read_pod, read_pod_definition, read_pods
+from sidecar.marathon.schema import App, AppId, UnreadableApp, read_app, read_apps
 
 T = TypeVar("T")
 Query = tuple[tuple[str, str], ...]
@@ -48,10 +58,6 @@ class _Call:
     query: Query
     read_timeout: float
     deadline: float
-
-
-class _NoSuchAppError(Exception):
-    """Marathon itself says that the app, or that version of it, does not exist."""
 
 
 class MarathonClient:
@@ -132,10 +138,10 @@ class MarathonClient:
 
         def read(value: object) -> App:
             inner = value.get("app") if isinstance(value, Mapping) else None
-            return _expect(read_app(inner), app_id)
+            return expect(read_app(inner), app_id)
 
         query = (("embed", "app.tasks"), ("embed", "app.readiness"))
-        return self._fetch_of(app_id, "", query=query, read=read)
+        return self._fetch_of(app_id, query=query, read=read)
 
     def app_version(self, app_id: AppId, version: str) -> App | None:
         """Fetch the definition that an app had in a version; None if Marathon has no such.
@@ -145,9 +151,9 @@ class MarathonClient:
         """
 
         def read(value: object) -> App:
-            return _expect(read_app(value), app_id)
+            return expect(read_app(value), app_id)
 
-        return self._fetch_of(app_id, f"/versions/{_quoted(version)}", query=(), read=read)
+        return self._fetch_of(app_id, f"/versions/{_quoted(version)}", read=read)
 
     def versions(self, app_id: AppId) -> tuple[str, ...]:
         """List an app's versions in Marathon's order; none for an app that it does not have.
@@ -155,7 +161,47 @@ class MarathonClient:
         Raises:
             MarathonError: no endpoint gave a usable answer.
         """
-        return self._fetch_of(app_id, "/versions", query=(), read=_read_versions) or ()
+        return self._fetch_of(app_id, "/versions", read=read_versions) or ()
+
+    def pods(self) -> tuple[tuple[App, ...], tuple[UnreadableApp, ...]]:
+        """Fetch all pods with their instances, and those that could not be read.
+
+        Raises:
+            MarathonError: no endpoint gave a usable answer; a Marathon before 1.4 answers 404.
+        """
+        return self._fetch("/v2/pods/::status", (), read=read_pods)
+
+    def pod(self, app_id: AppId) -> App | None:
+        """Fetch one pod with its instances; None if Marathon says that it has no such.
+
+        Raises:
+            MarathonError: no endpoint gave a usable answer.
+        """
+
+        def read(value: object) -> App:
+            return expect(read_pod(value), app_id)
+
+        return self._fetch_of(app_id, "::status", read=read, of="pods")
+
+    def pod_version(self, app_id: AppId, version: str) -> App | None:
+        """Fetch the definition that a pod had in a version; None if Marathon has no such.
+
+        Raises:
+            MarathonError: no endpoint gave a usable answer.
+        """
+
+        def read(value: object) -> App:
+            return expect(read_pod_definition(value), app_id)
+
+        return self._fetch_of(app_id, f"::versions/{_quoted(version)}", read=read, of="pods")
+
+    def pod_versions(self, app_id: AppId) -> tuple[str, ...]:
+        """List a pod's versions in Marathon's order; none for a pod that it does not have.
+
+        Raises:
+            MarathonError: no endpoint gave a usable answer.
+        """
+        return self._fetch_of(app_id, "::versions", read=read_pod_versions, of="pods") or ()
 
     def open_events(self) -> requests.Response:
         """Open the event stream, at the leader if Marathon sends us there.
@@ -172,7 +218,7 @@ class MarathonClient:
         def attempt(endpoint: Endpoint) -> requests.Response:
             response = self._send(endpoint, call)
             try:
-                _check_stream(response)
+                check_stream(response)
             except MarathonError:
                 response.close()
                 raise
@@ -181,15 +227,21 @@ class MarathonClient:
         return self._at_one_endpoint(attempt, call.deadline)
 
     def _fetch_of(
-        self, app_id: AppId, rest: str, *, query: Query, read: Callable[[object], T]
+        self,
+        app_id: AppId,
+        rest: str = "",
+        *,
+        read: Callable[[object], T],
+        query: Query = (),
+        of: str = "apps",
     ) -> T | None:
         names = app_id.removeprefix("/").split("/")
         if names[-1] in _RESERVED_NAMES or {"", ".", ".."} & set(names):
             return None  # no app can have this name, and the path would mean something else
         path = "/".join(_quoted(name) for name in names)
         try:
-            return self._fetch(f"/v2/apps/{path}{rest}", query, read=read, app_id=app_id)
-        except _NoSuchAppError:
+            return self._fetch(f"/v2/{of}/{path}{rest}", query, read=read, app_id=app_id)
+        except NoSuchAppError:
             return None
 
     def _fetch(
@@ -201,8 +253,8 @@ class MarathonClient:
             with self._send(endpoint, call) as response:
                 telling = response.status_code in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}
                 body = self._body(response, call.deadline) if telling else b""
-                _check_status(response, body, app_id)
-                return _read_json(response.url, body, read)
+                check_status(response, body, app_id)
+                return read_json(response.url, body, read)
 
         return self._at_one_endpoint(attempt, call.deadline)
 
@@ -271,7 +323,7 @@ class MarathonClient:
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         body = bytearray()
-        url = _shown(response.url)
+        url = shown(response.url)
         try:
             while piece := response.raw.read1(_READ_SIZE, decode_content=True):
                 body += piece
@@ -298,71 +350,11 @@ def _session(headers: Mapping[str, str]) -> requests.Session:
     return session
 
 
-def _check_status(response: requests.Response, body: bytes, app_id: str) -> None:
-    url, status = _shown(response.url), response.status_code
-    if status == HTTPStatus.OK:
-        return
-    if status == HTTPStatus.NOT_FOUND:
-        if app_id and _is_about(body, app_id):
-            raise _NoSuchAppError
-        raise MarathonAnswerError(f"{url} answered 404, and not in Marathon's words")
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise MarathonUnreachableError(f"{url} answered {status}")
-    if status >= HTTPStatus.BAD_REQUEST:
-        raise MarathonRefusedError(f"{url} refused with {status}")
-    raise MarathonAnswerError(f"{url} answered {status} instead of 200")
-
-
-def _is_about(body: bytes, app_id: str) -> bool:
-    """Tell Marathon's "App '/web' does not exist" from the 404 of a proxy before it."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    message = answer.get("message") if isinstance(answer, Mapping) else None
-    return isinstance(message, str) and app_id in message
-
-
-def _check_stream(response: requests.Response) -> None:
-    _check_status(response, b"", "")
-    kind = response.headers.get("Content-Type", "")
-    if not kind.startswith("text/event-stream"):
-        raise MarathonAnswerError(f"{_shown(response.url)} sent {kind!r} instead of events")
-
-
-def _read_json(url: str, body: bytes, read: Callable[[object], T]) -> T:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MarathonAnswerError(f"{_shown(url)} did not send JSON: {error}") from error
-    try:
-        return read(value)
-    except ShapeError as error:
-        raise MarathonAnswerError(f"{_shown(url)} sent another shape: {error}") from error
-
-
-def _expect(app: App, app_id: AppId) -> App:
-    if app.id != app_id:
-        raise ShapeError(f"asked for {app_id!r}, got {app.id!r}")
-    return app
-
-
-def _read_versions(value: object) -> tuple[str, ...]:
-    rows = value.get("versions") if isinstance(value, Mapping) else None
-    if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
-        raise ShapeError("the answer has no list of texts 'versions'")
-    return tuple(rows)
-
-
 def _most_telling(failures: Sequence[MarathonError]) -> MarathonError:
     """Sum up why no endpoint served; a refusal or a wrong answer says more than silence."""
     ranks: dict[type, int] = {MarathonRefusedError: 0, MarathonAnswerError: 1}
     best = min(failures, key=lambda failure: ranks.get(type(failure), 2))
     return type(best)("; ".join(str(failure) for failure in failures))
-
-
-def _shown(url: str) -> str:
-    return url.partition("?")[0]
 
 
 def _cause(error: BaseException) -> str:

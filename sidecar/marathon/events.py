@@ -3,12 +3,15 @@
 An event is a hint, never the truth: Marathon promises no order and drops events for slow readers.
 Only what holds for good (a task is gone) or says to which version it belongs (a task runs) is a
 fact here; nearly everything else is `AppChanged`, a request to fetch that one app.
+
+Events of pods speak of them as of apps, so apps are meant to be pods too here.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NewType
+from urllib.parse import unquote
 
 import attrs
 
@@ -64,7 +67,7 @@ class InstanceHealth:
 
 @attrs.frozen
 class AppChanged:
-    """Something about this app changed: fetch it."""
+    """Something about this app or pod changed: fetch it."""
 
     app_id: AppId
 
@@ -251,18 +254,29 @@ def _deployment(fields: Fields) -> tuple[Hint, ...]:
 
 
 def _apps_of(plan: object, depth: int = 0) -> Iterator[AppId]:
-    """Yield the apps of actions, which lie in a step's `actions`, or bare in the lists of old."""
+    """Yield what actions name, which lie in a step's `actions`, or bare in the lists of old."""
     if depth > _MAX_PLAN_DEPTH:
         raise ShapeError("the deployment's steps are nested too deeply")
     if isinstance(plan, list):
         for part in plan:
             yield from _apps_of(part, depth + 1)
     elif isinstance(plan, Mapping):
-        if plan.get("app") is not None:
-            yield _app_id(plan, "app")
+        for kind in ("app", "pod"):
+            if plan.get(kind) is not None:
+                yield _app_id(plan, kind)
         yield from _apps_of(plan.get("actions"), depth + 1)
     elif plan is not None:
         raise ShapeError(f"a deployment's step is {_kind(plan)}, not an object")
+
+
+def _pod_event(fields: Fields) -> tuple[Hint, ...]:
+    """The event's only word on the pod is the path that was asked for; POST names none.
+
+    What it lacks comes with the deployment, whose actions name each pod.
+    """
+    _, _, rest = unquote(_text(fields, "uri")).partition("/v2/pods/")
+    name = rest.strip("/")
+    return (AppChanged(AppId(f"/{name}")),) if name and name.isprintable() else ()
 
 
 def _app_terminated(fields: Fields) -> tuple[Hint, ...]:
@@ -284,6 +298,9 @@ _READERS: Mapping[str, Callable[[Fields], tuple[Hint, ...]]] = {
     "deployment_success": _deployment,
     "deployment_failed": _deployment,
     "app_terminated_event": _app_terminated,
+    "pod_created_event": _pod_event,
+    "pod_updated_event": _pod_event,
+    "pod_deleted_event": _pod_event,
     "scheduler_registered_event": lambda _: (Resync("Marathon registered with Mesos"),),
     "scheduler_reregistered_event": lambda _: (Resync("Marathon registered with Mesos again"),),
     "scheduler_disconnected_event": lambda _: (SchedulerDisconnected(),),
@@ -292,8 +309,8 @@ _READERS: Mapping[str, Callable[[Fields], tuple[Hint, ...]]] = {
 EVENT_TYPES: tuple[str, ...] = tuple(_READERS)
 """The filter to ask Marathon for: exactly the events that mean something here.
 
-Left out: event_stream_* and group_change_* (they come with everything and name nothing),
-failed_health_check_event (one for each probe), and pod events (pods have no service ports).
+Left out: event_stream_* and group_change_* (they come with everything and name nothing), and
+failed_health_check_event (one for each probe).
 """
 
 

@@ -140,6 +140,10 @@ class Derivation:
         bad = {app_id for app_id, form in self._forms.items() if form.good is None}
         return frozenset(unreadable | bad)
 
+    def is_pod(self, app_id: AppId) -> bool:
+        """Whether what is known of this id is a pod."""
+        return app_id in self.snapshot and self.snapshot[app_id].app.is_pod
+
     def lacks_servers(self, app_id: AppId) -> bool:
         """Whether an app has nothing to serve one of its ports with."""
         part = self._parts.get(app_id)

@@ -28,6 +28,7 @@ def describe(status: Status) -> dict[str, Any]:
             "last_event": fresh.last_event,
             "last_resync": fresh.last_resync,
             "trouble": fresh.trouble,
+            "pods_untold": fresh.pods_untold,
         },
         "reloads": {
             "count": reloads.count,

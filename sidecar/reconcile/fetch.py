@@ -12,23 +12,27 @@ from collections.abc import Callable, Hashable
 import attrs
 
 from sidecar.channels import Mailbox
-from sidecar.desired.derive import form_problems
 from sidecar.errors import MarathonAnswerError, MarathonError
 from sidecar.marathon.client import MarathonClient
 from sidecar.marathon.schema import App, AppId, UnreadableApp
+from sidecar.reconcile.asking import Asking
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _MOST_TRIES = 10
-_HISTORY = 10  # versions to look at for a definition that can be used
 
 
 @attrs.frozen
 class WantApp:
-    """One app's definition and tasks; `since` is when (monotonic) the hint came."""
+    """One app's definition and tasks; `since` is when (monotonic) the hint came.
+
+    `pod` says that it was a pod so far, `pods_told` whether it may be one at all.
+    """
 
     app_id: AppId
     since: float = attrs.field(eq=False)
+    pod: bool = attrs.field(default=False, eq=False)
+    pods_told: bool = attrs.field(default=False, eq=False)
 
 
 @attrs.frozen
@@ -46,6 +50,7 @@ class WantVersion:
 
     app_id: AppId
     version: str
+    pod: bool = False
 
 
 @attrs.frozen
@@ -53,6 +58,7 @@ class WantGoodForm:
     """The newest definition in an app's history that can be used."""
 
     app_id: AppId
+    pod: bool = False
 
 
 Want = WantApp | WantAll | WantVersion | WantGoodForm
@@ -70,13 +76,14 @@ class GotApp:
 
 @attrs.frozen
 class GotAll:
-    """All apps."""
+    """All apps and pods; `pods_untold` says why there are no pods among them."""
 
     begun: int
     apps: tuple[App, ...]
     unreadable: tuple[UnreadableApp, ...]
     reason: str
     since: float
+    pods_untold: str = ""
 
 
 @attrs.frozen
@@ -133,6 +140,7 @@ class Fetcher:
         slow: "Fetcher | None" = None,
     ) -> None:
         self._client = client
+        self._asking = Asking(client)
         self._sink = sink
         self._slow = slow
         self._stopping = stopping
@@ -196,21 +204,14 @@ class Fetcher:
         begun = self._next_sequence()
         match want:
             case WantApp(app_id, since):
-                return GotApp(begun, app_id, self._client.app(app_id), since)
+                app = self._asking.one(app_id, pod=want.pod, pods_told=want.pods_told)
+                return GotApp(begun, app_id, app, since)
             case WantAll(reason, since, elsewhere):
                 if elsewhere:
                     self._client.prefer_another()
-                apps, unreadable = self._client.apps()
-                return GotAll(begun, apps, unreadable, reason, since)
-            case WantVersion(app_id, version):
-                return GotDefinition(want, self._client.app_version(app_id, version))
-            case WantGoodForm(app_id):
-                return GotDefinition(want, self._good_form(app_id))
-
-    def _good_form(self, app_id: AppId) -> App | None:
-        versions = sorted(self._client.versions(app_id), reverse=True)
-        for version in versions[:_HISTORY]:
-            definition = self._client.app_version(app_id, version)
-            if definition is not None and not form_problems(definition):
-                return definition
-        return None
+                found = self._asking.everything()
+                return GotAll(begun, found.apps, found.unreadable, reason, since, found.pods_untold)
+            case WantVersion(app_id, version, pod):
+                return GotDefinition(want, self._asking.version(app_id, version, pod=pod))
+            case WantGoodForm(app_id, pod):
+                return GotDefinition(want, self._asking.good_form(app_id, pod=pod))

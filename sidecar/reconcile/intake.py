@@ -60,6 +60,7 @@ class Intake:
         self._asked_at: dict[AppId, float] = {}
         self._awaited: dict[WantVersion, float] = {}
         self._looked_up: set[str] = set()
+        self._pods_untold: str | None = None
 
     def protected(self) -> frozenset[AppId]:
         """Apps that lose nothing for now: what they want depends on an answer that is awaited.
@@ -157,13 +158,18 @@ class Intake:
     def preview(self, got: GotAll) -> Derivation:
         """What would be known if a full fetch were used."""
         candidate = self.derivation.copy()
-        outcome = candidate.snapshot.fetched_all(got.begun, got.apps, got.unreadable)
+        outcome = candidate.snapshot.fetched_all(
+            got.begun, got.apps, got.unreadable, pods_told=not got.pods_untold
+        )
         candidate.update(outcome.changed)
         return candidate
 
-    def use(self, candidate: Derivation) -> None:
+    def use(self, candidate: Derivation, *, pods_untold: str = "") -> None:
         """Go on with a full fetch that was looked at."""
         self.derivation = candidate
+        if pods_untold and pods_untold != self._pods_untold:
+            log.warning("pods not told, apps go on", reason=pods_untold)
+        self._pods_untold = pods_untold
         # Addresses may change; every full fetch looks all names up again.
         for host in sorted(candidate.named_hosts()):
             self._resolve(host)
@@ -175,7 +181,8 @@ class Intake:
 
     def _ask_app(self, app_id: AppId, since: float) -> None:
         self._asked_at[app_id] = since
-        self._ask(WantApp(app_id, since))
+        told = self._pods_untold == ""
+        self._ask(WantApp(app_id, since, pod=self.derivation.is_pod(app_id), pods_told=told))
 
     def _answered(self, app_id: AppId, since: float) -> bool:
         """Note an answer; whether the app was protected until now and is not any more."""
@@ -201,11 +208,11 @@ class Intake:
         affected = frozenset(app_ids)
         for app_id in sorted(affected):
             for version in sorted(self.derivation.snapshot.unknown_versions(app_id)):
-                want = WantVersion(app_id, version)
+                want = WantVersion(app_id, version, pod=self.derivation.is_pod(app_id))
                 self._awaited.setdefault(want, self._clock())
                 self._ask(want)
         for app_id in sorted(self.derivation.without_form() & affected):
-            self._ask(WantGoodForm(app_id))
+            self._ask(WantGoodForm(app_id, pod=self.derivation.is_pod(app_id)))
 
 
 def _apps_of(event: Received) -> frozenset[str]:

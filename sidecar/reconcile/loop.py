@@ -295,11 +295,12 @@ class Writer:
     def _use_all(self, candidate: Derivation, got: GotAll) -> Gain:
         self._hold = self._held = None
         self._timers.pop("refetch", None)
-        self._intake.use(candidate)
+        self._intake.use(candidate, pods_untold=got.pods_untold)
         self._synced = True
         self._driver.probe_busy_ports()
-        self._fresh(last_resync=self._wall_clock(), trouble="")
-        log.info("fetched", apps=len(got.apps), why=got.reason)
+        self._fresh(last_resync=self._wall_clock(), trouble="", pods_untold=got.pods_untold)
+        pods = sum(app.is_pod for app in got.apps)
+        log.info("fetched", apps=len(got.apps) - pods, pods=pods or None, why=got.reason)
         return Gain(changed=True, since=got.since)
 
     def _release(self) -> Gain:

@@ -20,6 +20,8 @@ class Freshness:
     last_resync: float | None = None
     trouble: str = ""
     """Why Marathon could not be asked the last time; empty if it could."""
+    pods_untold: str = ""
+    """Why Marathon told of apps alone the last time; empty if it told of pods too."""
 
 
 @attrs.frozen

@@ -200,7 +200,7 @@ def test_a_posted_definition_makes_its_app_be_fetched() -> None:
     ],
 )
 def test_a_deployment_makes_each_of_its_apps_be_fetched_once(name: str) -> None:
-    """Apps of all steps and of the current one, in order; pods are none."""
+    """Apps and pods of all steps and of the current one, in order."""
     steps = [
         {"actions": [{"action": "StartApplication", "app": "/b"}]},
         {"actions": [{"action": "ScaleApplication", "app": "/a"}, {"action": "x", "app": "/b"}]},
@@ -211,8 +211,32 @@ def test_a_deployment_makes_each_of_its_apps_be_fetched_once(name: str) -> None:
     assert deployment(name, steps, step) == (
         AppChanged(AppId("/b")),
         AppChanged(AppId("/a")),
+        AppChanged(AppId("/pod")),
         AppChanged(AppId("/c")),
     )
+
+
+@pytest.mark.parametrize("name", ["pod_created_event", "pod_updated_event", "pod_deleted_event"])
+@pytest.mark.parametrize(
+    ("uri", "pod"),
+    [
+        ("/v2/pods/shop", "/shop"),
+        ("/v2/pods//shop/", "/shop"),
+        ("/v2/pods/group/shop", "/group/shop"),
+        ("/v2/pods/group%2Fshop", "/group/shop"),
+        ("/behind/a/proxy/v2/pods/shop", "/shop"),
+        ("/v2/pods", None),
+        ("/v2/pods/", None),
+        ("/v2/pods/a%0Ab", None),
+        ("/other", None),
+    ],
+)
+def test_a_pods_event_names_it_by_its_path_alone(name: str, uri: str, pod: str | None) -> None:
+    """POST has no more than /v2/pods; the deployment that follows names the pod."""
+    event = {"clientIp": "10.0.0.1", "uri": uri, "eventType": name, "timestamp": "2020"}
+
+    hints = () if pod is None else (AppChanged(AppId(pod)),)
+    assert read_event(name, json.dumps(event)) == hints
 
 
 @pytest.mark.parametrize(
@@ -275,7 +299,6 @@ def test_a_scheduler_cut_off_is_said() -> None:
         "event_stream_attached",
         "event_stream_detached",
         "failed_health_check_event",
-        "pod_created_event",
         "message",
         "",
     ],

@@ -65,8 +65,8 @@ class Marathon:
 
 @pytest.fixture
 def marathon() -> Marathon:
-    """A Marathon with one app."""
-    return Marathon({"/v2/apps/web": an_answer("/web")})
+    """A Marathon with one app and no pods."""
+    return Marathon({"/v2/apps/web": an_answer("/web"), "/v2/pods/::status": json_page([])})
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def test_a_full_fetch_brings_all_apps_and_names_the_unreadable(
 def test_an_answer_from_elsewhere_comes_from_another_endpoint(marathon: Marathon) -> None:
     """What is held is asked for again where somebody else answers."""
     marathon.pages["/v2/apps"] = json_page({"apps": []})
-    other = Marathon({"/v2/apps": json_page({"apps": [{"id": "/web"}]})})
+    other = Marathon(marathon.pages | {"/v2/apps": json_page({"apps": [{"id": "/web"}]})})
     with ScriptedServer(other.answer) as server, fetching(marathon, server.url) as ask:
         ask(WantAll("first", since=0.0))
         eventually(lambda: len(marathon.got) == 1)
