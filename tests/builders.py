@@ -133,9 +133,9 @@ def seen(server: Server, state: State = State.READY, **fields: Any) -> ObservedS
 def row(owner: str | None = None, archetype: Archetype = HTTP) -> str:
     """A ledger row: of app and port as the owner's name says, or of a free backend."""
     if owner is None:
-        return LedgerRow(None, "", 0, archetype.name).encode()
+        return LedgerRow(None, (), 0, archetype.name).encode()
     app, _, port = owner.rpartition("_")
-    return LedgerRow(BackendName(owner), f"/{app}", int(port), archetype.name).encode()
+    return LedgerRow(BackendName(owner), (f"/{app}",), int(port), archetype.name).encode()
 
 
 def an_observed(

@@ -33,7 +33,7 @@ from sidecar.plan.traits import encode_traits
 _BACKEND = re.compile(r"^backend (\S+) from \S+$")
 _SERVER = re.compile(
     r"^    server (\S+) \[?([^\s\]]+)\]?:(\d+) id (\d+)(?: weight (\d+))?(?: cookie (\S+))?"
-    r"((?: check)?)(?: .*)?$"
+    r"((?: check)?)(?: (?!disabled$)\S+)*( disabled)?$"
 )
 _STATEMENT = re.compile(rf'^    setenv {FACT_PREFIX}(\w+) "(.*)"$')
 
@@ -81,15 +81,15 @@ def read_map_file(text: str) -> dict[str, str | None]:
 
 
 def _server_of(match: re.Match[str]) -> ModelServer:
-    name, address, port, number, weight, cookie, check = match.groups()
+    name, address, port, number, weight, cookie, check, disabled = match.groups()
     return ModelServer(
         ServerName(name),
         address,
         int(port),
         int(number),
         int(weight or 1),
-        State.READY,
-        usable=True,
+        State.MAINT if disabled else State.READY,
+        usable=not disabled,
         checked=bool(check),
         cookie=cookie,
     )
@@ -188,8 +188,8 @@ def _demand(condition: bool, why: str) -> None:  # noqa: FBT001 (an assertion wi
 class View:
     """What clients get, in true names: the servers of each app's backend, and the maps."""
 
-    servers: Mapping[str, frozenset[tuple[str, str, int, int, int]]]
-    """By backend: name, address, port, id and weight of each server that is ready."""
+    servers: Mapping[str, frozenset[tuple[str, str, int, int, int, State]]]
+    """By backend: name, address, port, id, weight and state of each server."""
     maps: Mapping[str, Mapping[str, str]]
     traits: Mapping[str, Mapping[str, str]]
 
@@ -197,14 +197,12 @@ class View:
 def view_of(observed: Observed) -> View:
     """Read HAProxy's report by its ledger; what is left over anywhere shows as a difference."""
     owners = {name: row.owner for name, row in observed.rows().items()}
-    servers: dict[str, frozenset[tuple[str, str, int, int, int]]] = {}
+    servers: dict[str, frozenset[tuple[str, str, int, int, int, State]]] = {}
     for name, owner in owners.items():
         there = frozenset(
-            (server.name, server.address, server.port, server.id, server.weight)
+            (server.name, server.address, server.port, server.id, server.weight, server.state)
             for server in observed.backends[name].values()
-            if server.state is State.READY
         )
-        assert len(there) == len(observed.backends[name]), f"{name} has servers that are not ready"
         if owner is not None or there:
             assert owner not in servers, f"{owner} has two backends"
             servers[str(owner)] = there
@@ -244,7 +242,10 @@ def view_wanted(desired: Desired) -> View:
     return View(
         {
             name: frozenset(
-                (server.name, server.address, server.port, server.id, server.weight)
+                (
+                    *(server.name, server.address, server.port, server.id, server.weight),
+                    State.MAINT if server.in_maint else State.READY,
+                )
                 for server in backend.servers
             )
             for name, backend in desired.backends.items()

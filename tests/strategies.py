@@ -100,7 +100,14 @@ template_texts = st.sampled_from(
     )
 )
 any_labels = st.dictionaries(
-    st.one_of(label_names, st.just("HAPROXY_GROUP"), st.text(max_size=8)),
+    st.one_of(
+        label_names,
+        st.just("HAPROXY_GROUP"),
+        st.sampled_from(("GROUP", "STARTED_AT", "TARGET_INSTANCES", "NEW_INSTANCES")).map(
+            "HAPROXY_DEPLOYMENT_{}".format
+        ),
+        st.text(max_size=8),
+    ),
     st.one_of(label_texts, template_texts),
     max_size=5,
 )
@@ -133,6 +140,22 @@ def good_labels(draw: st.DrawFn) -> dict[str, str]:
 
 
 @st.composite
+def group_labels(draw: st.DrawFn) -> dict[str, str]:
+    """Labels of an app in a deployment group; most apps are in none."""
+    if draw(st.integers(0, 2)):
+        return {}
+    labels = {
+        "HAPROXY_DEPLOYMENT_GROUP": "group",
+        "HAPROXY_DEPLOYMENT_STARTED_AT": draw(st.sampled_from(("2020-01-01", "2020-01-02"))),
+    }
+    target = draw(st.sampled_from(("", "1", "3")))
+    if target:
+        labels["HAPROXY_DEPLOYMENT_NEW_INSTANCES"] = "0"
+        labels["HAPROXY_DEPLOYMENT_TARGET_INSTANCES"] = target
+    return labels
+
+
+@st.composite
 def apps_with_ids(
     draw: st.DrawFn, app_id: str, service_ports: Sequence[int] = range(10000, 10004)
 ) -> App:
@@ -149,7 +172,8 @@ def apps_with_ids(
     checks = [] if protocol is None else [{"protocol": protocol, "path": "/ok", "portIndex": 0}]
     return an_app(
         app_id,
-        labels=draw(good_labels()),
+        labels=draw(good_labels()) | draw(group_labels()),
+        instances=size,
         service_ports=tuple(ports),
         tasks=rows,
         healthChecks=checks,

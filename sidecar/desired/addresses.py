@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from sidecar.marathon.schema import App, PodEndpoint, PortMapping, Task
+from sidecar.marathon.schema import App, PodEndpoint, PortMapping, Task, TaskId
 
 _PORTS = range(1, 65536)
 
@@ -45,13 +45,16 @@ class ServicePort:
 class Endpoint:
     """Where a task serves one port: the host as Marathon says it, and the IP address to use.
 
-    `check_port` is where it is checked, None for the port itself.
+    `check_port` is where it is checked, None for the port itself. `parked` says that it is to get
+    no new request. The task is no part of what makes two places differ.
     """
 
     host: str
     address: str
     port: int
     check_port: int | None = None
+    task: TaskId = attrs.field(default=TaskId(""), eq=False)
+    parked: bool = False
 
 
 def service_ports(app: App) -> tuple[ServicePort, ...]:
@@ -111,11 +114,15 @@ def endpoint(task: Task, port: ServicePort, resolved: Mapping[str, str]) -> Endp
         if number is None or number not in _PORTS:
             return None
         address = ip_address(task.host) or resolved.get(task.host)
-        return Endpoint(task.host, address, number) if address else None
+        return _at(task, address, number) if address else None
     address = _own_address(task, port)
     if address is None or port.container_port not in _PORTS:
         return None
-    return Endpoint(task.host or address, address, port.container_port)
+    return _at(task, address, port.container_port)
+
+
+def _at(task: Task, address: str, port: int) -> Endpoint:
+    return Endpoint(task.host or address, address, port, task=task.id)
 
 
 def host_port(task: Task, port: ServicePort) -> int | None:

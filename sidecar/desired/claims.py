@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from sidecar.desired import naming
 from sidecar.desired.derive import PortPart
 from sidecar.desired.model import BackendName, Problem
 
@@ -60,7 +59,7 @@ def is_incumbent(port: PortPart, incumbents: Mapping[int, BackendName]) -> bool:
     """Whether a port is already served by this very backend."""
     if not port.number or port.number not in incumbents:
         return False
-    return naming.backend_name(port.app_id, port.number) == incumbents[port.number]
+    return port.backend == incumbents[port.number]
 
 
 def _unusable(number: int, rules: PortRules) -> str:
@@ -74,7 +73,7 @@ def _unusable(number: int, rules: PortRules) -> str:
 def _winner(claimants: Sequence[PortPart], incumbents: Mapping[int, BackendName]) -> PortPart:
     def order(port: PortPart) -> tuple[int, bool, str, int]:
         weight = port.labels.weight or 0
-        return (-weight, not is_incumbent(port, incumbents), port.app_id, port.index)
+        return (-weight, not is_incumbent(port, incumbents), port.known_as, port.index)
 
     return min(claimants, key=order)
 

@@ -14,6 +14,7 @@ from sidecar.desired import naming
 from sidecar.desired.addresses import Endpoint
 from sidecar.desired.claims import PortRules, is_incumbent, port_owners
 from sidecar.desired.derive import AppPart, PortPart
+from sidecar.desired.groups import grouped
 from sidecar.desired.model import (
     Backend,
     BackendName,
@@ -43,10 +44,10 @@ def compose(
     """Everything that HAProxy should have, from each app's part."""
     ordered = sorted(parts, key=lambda part: part.app_id)
     problems = [problem for part in ordered for problem in part.problems]
-    declared = [port for part in ordered for port in part.ports]
+    declared = grouped(ordered, problems)
     ports = list(_numbered(declared, rules, problems))
     backends = _backends(ports, problems)
-    ports = [port for port in ports if naming.backend_name(port.app_id, port.number) in backends]
+    ports = [port for port in ports if port.backend in backends]
     maps: dict[MapName, dict[str, Value]] = {name: {} for name in MapName}
     _route_hosts(ports, maps, problems)
     _route_app_ids(ports, maps)
@@ -55,17 +56,14 @@ def compose(
     owners = port_owners([*ports, *waiting], rules, incumbents, problems)
     served = {number: port for number, port in owners.items() if port.endpoints}
     for number, port in served.items():
-        maps[MapName.PORT][str(number)] = Target(naming.backend_name(port.app_id, number))
+        maps[MapName.PORT][str(number)] = Target(port.backend)
         maps[MapName.PORT_MODE][str(number)] = Text(port.archetype.mode.value)
     return Desired(
         backends,
         maps,
         frozenset(served),
         tuple(sorted(set(problems))),
-        {
-            number: naming.backend_name(port.app_id, number)
-            for number, port in sorted(owners.items())
-        },
+        {number: port.backend for number, port in sorted(owners.items())},
         {
             number: frontend
             for number, port in sorted(owners.items())
@@ -80,28 +78,28 @@ def _numbered(
     """Ports that have servers, each with a service port and no name twice."""
     taken = {port.number for port in ports if port.number}
     names: set[BackendName] = set()
-    for port in ports:
-        if not port.endpoints:
+    for declared in ports:
+        if not declared.endpoints:
             continue
-        number = port.number or _assign(port, rules.assigned, taken)
+        number = declared.number or _assign(declared, rules.assigned, taken)
         if number is None:
             reason = "no port of the IP-per-task range is left for it"
-            problems.append(Problem(port.app_id, f"port {port.index}", reason))
+            problems.append(Problem(declared.app_id, f"port {declared.index}", reason))
             continue
         taken.add(number)
-        name = naming.backend_name(port.app_id, number)
-        if name in names:
+        port = attrs.evolve(declared, number=number)
+        if port.backend in names:
             reason = f"service port {number} is already another port's of the same name"
             problems.append(Problem(port.app_id, f"port {port.index}", reason))
             continue
-        names.add(name)
-        yield attrs.evolve(port, number=number)
+        names.add(port.backend)
+        yield port
 
 
 def _assign(port: PortPart, span: range, taken: set[int]) -> int | None:
     """A port by a hash of app and task port, the next free one where that is taken."""
     digest = hashlib.sha1(
-        f"{port.app_id}-{port.assigned_by}".encode(), usedforsecurity=False
+        f"{port.known_as}-{port.assigned_by}".encode(), usedforsecurity=False
     ).digest()
     start = int.from_bytes(digest[:4])
     for step in range(len(span)):
@@ -114,7 +112,7 @@ def _assign(port: PortPart, span: range, taken: set[int]) -> int | None:
 def _backends(ports: list[PortPart], problems: list[Problem]) -> dict[BackendName, Backend]:
     backends: dict[BackendName, Backend] = {}
     for port in ports:
-        name = naming.backend_name(port.app_id, port.number)
+        name = port.backend
         try:
             pieces = pieces_of(name, port)
             servers = _servers(port, problems)
@@ -135,6 +133,8 @@ def _backends(ports: list[PortPart], problems: list[Problem]) -> dict[BackendNam
             pieces,
             raw_servers=replaces_server_line(port),
             fixed=fixed_servers(pieces),
+            others=port.others,
+            own_place=port.group is not None,
         )
     return backends
 
@@ -150,10 +150,12 @@ def _frontend(port: PortPart) -> Frontend | None:
 
 
 def _servers(port: PortPart, problems: list[Problem]) -> tuple[Server, ...]:
+    # One that gets requests comes after one that does not, and counts where both have one name.
+    ordered = sorted(port.endpoints, key=lambda where: not where.parked)
     endpoints = {
-        naming.server_name(where.host, where.address, where.port): where for where in port.endpoints
+        naming.server_name(where.host, where.address, where.port): where for where in ordered
     }
-    if len(endpoints) < len(port.endpoints):
+    if len(endpoints) < len({(where.host, where.address, where.port) for where in ordered}):
         reason = "two of its tasks have addresses that give one server name"
         problems.append(Problem(port.app_id, f"port {port.index}", reason))
     ids = naming.server_ids(endpoints)
@@ -166,6 +168,7 @@ def _servers(port: PortPart, problems: list[Problem]) -> tuple[Server, ...]:
                 ids[name],
                 cookie=naming.cookie(name) if port.archetype.sticky else None,
                 keywords=_keywords(port, endpoints[name]),
+                in_maint=endpoints[name].parked,
             ),
             port,
             endpoints[name],
@@ -198,8 +201,9 @@ def _route_hosts(
                     port.labels.weight,
                     port.app_id,
                     port.number,
-                    naming.backend_name(port.app_id, port.number),
+                    port.backend,
                     port.index,
+                    port.group,
                 )
                 for prefix in prefixes
             ]
@@ -212,11 +216,10 @@ def _route_hosts(
 
 
 def _route_app_ids(ports: list[PortPart], maps: dict[MapName, dict[str, Value]]) -> None:
-    """Port 9091 takes only the first HTTP port of an app; ids match in any case."""
+    """Port 9091 takes only the first HTTP port of an app or group; ids match in any case."""
     first: dict[AppId, PortPart] = {}
     for port in ports:
         if port.archetype.mode is Mode.HTTP:
-            first.setdefault(port.app_id, port)
-    for app_id, port in first.items():
-        name = naming.backend_name(app_id, port.number)
-        maps[MapName.APP].setdefault(app_id.lower(), Target(name))
+            first.setdefault(port.known_as, port)
+    for known_as, port in first.items():
+        maps[MapName.APP].setdefault(known_as.lower(), Target(port.backend))

@@ -25,6 +25,7 @@ from sidecar.desired.checks import (
     mode_of,
     path_problem,
 )
+from sidecar.desired.deployment import Deployment, deployment_of, refused_labels, unread_of_groups
 from sidecar.desired.labels import (
     CLOSING,
     PortLabels,
@@ -32,7 +33,8 @@ from sidecar.desired.labels import (
     read_port_labels,
     unread_labels,
 )
-from sidecar.desired.model import Archetype, Mode, Problem
+from sidecar.desired.model import Archetype, BackendName, Mode, Problem
+from sidecar.desired.naming import backend_name
 from sidecar.desired.readers import read_groups
 from sidecar.marathon.schema import App, AppId, Task, TaskId
 from sidecar.marathon.snapshot import covers
@@ -92,22 +94,37 @@ class PortPart:
     check: CheckRule
     endpoints: tuple[Endpoint, ...]
     kill_grace_seconds: float | None = None
+    group: AppId | None = None
+    """The deployment group whose name stands in for the app id."""
+    others: tuple[AppId, ...] = ()
+    """The other apps of that group whose tasks are among the endpoints."""
+
+    @property
+    def known_as(self) -> AppId:
+        """The id that clients and scripts know it by."""
+        return self.group or self.app_id
+
+    @property
+    def backend(self) -> BackendName:
+        """The name of its backend."""
+        return backend_name(self.known_as, self.number)
 
 
 @attrs.frozen
 class AppPart:
-    """One app's ports, and what it asks for but cannot have."""
+    """One app's ports, its place in a deployment group, and what it asks for but cannot have."""
 
     app_id: AppId
     ports: tuple[PortPart, ...] = ()
     problems: tuple[Problem, ...] = ()
+    deployment: Deployment | None = None
 
 
 def form_problems(app: App) -> tuple[Problem, ...]:
     """Why this definition cannot be used as it stands; empty for a good one."""
     if len(app.id) > _LONGEST_APP_ID or not _APP_ID.fullmatch(app.id):
         return (Problem(app.id, "id", "has characters that no Marathon app id has"),)
-    problems: list[Problem] = []
+    problems = [Problem(app.id, name, reason) for name, reason in refused_labels(app.labels)]
     for port in services(app):
         labels, refused = read_port_labels(app.labels, port.index)
         problems += [Problem(app.id, name, reason) for name, reason in refused]
@@ -143,9 +160,9 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
     if form is None:
         return AppPart(app.id, problems=state.problems)
     problems = [*state.problems]
-    problems += [
-        _unread(app.id, name) for name in form.labels if name.startswith("HAPROXY_DEPLOYMENT_")
-    ]
+    problems += [_unread(app.id, name) for name in unread_of_groups(form.labels)]
+    serving = [task.id for task in app.tasks if admitted(task, state, rules)]
+    deployment = deployment_of(form, app, serving, state.health)
     ports: list[PortPart] = []
     for port in services(form):
         labels, _ = read_port_labels(form.labels, port.index)
@@ -162,8 +179,8 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
             misfits = _pod_misfits(form, port, labels)
             problems += misfits
             if not (closing or misfits):
-                ports.append(part)
-    return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))))
+                ports.append(attrs.evolve(part, group=deployment.group if deployment else None))
+    return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))), deployment)
 
 
 def _derive_port(
@@ -264,7 +281,7 @@ def _endpoints(
 ) -> tuple[tuple[Endpoint, ...], tuple[Problem, ...]]:
     found: set[Endpoint] = set()
     unresolved: set[str] = set()
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: task.id):  # of two at one place the first counts
         ports = service_ports(_definition_of(task, state))
         own = counterpart(port, ports)
         if own is None or own.container != task.container:

@@ -115,6 +115,7 @@ class Server:
     The id follows from the name (several balancers agree on consistent hashes), and HAProxy 2.6
     spreads hashed traffic over dynamic servers only when each has one. `keywords` are words of
     HAProxy's `server` line that no command changes later, such as those of its health check.
+    One that is to be `in_maint` gets no new request, and its streams in progress go on.
     """
 
     name: ServerName
@@ -124,6 +125,7 @@ class Server:
     cookie: str | None = None
     weight: int = 1
     keywords: tuple[str, ...] = ()
+    in_maint: bool = False
 
     @property
     def checked(self) -> bool:
@@ -149,7 +151,9 @@ class Backend:
     section, and `preamble` whole sections that those refer to; both are structure. So are `pieces`,
     the filled texts of templates that take the place of rules of ours, by name; the archetype is
     bare then. `raw_servers` have keywords that a template gave them; `fixed` are servers that the
-    pieces name, which are nobody's tasks.
+    pieces name, which are nobody's tasks. `others` are
+    further apps whose tasks are among the servers, in a deployment group. `own_place` says that no
+    spare may stand in for the HAProxy backend of its own name, since scripts look for that one.
     """
 
     name: BackendName
@@ -164,6 +168,13 @@ class Backend:
     pieces: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     raw_servers: bool = False
     fixed: frozenset[str] = frozenset()
+    others: tuple[AppId, ...] = ()
+    own_place: bool = False
+
+    @property
+    def app_ids(self) -> tuple[AppId, ...]:
+        """All apps whose tasks it serves."""
+        return (self.app_id, *self.others)
 
     @property
     def made_from(self) -> str:

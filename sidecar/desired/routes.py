@@ -33,13 +33,15 @@ class Rule:
     port: int
     backend: BackendName
     index: int = 0
+    group: AppId | None = None
+    """The deployment group that stands in for the app."""
 
     @property
     def order(self) -> tuple[int, AppId, int, bool, str]:
         """The sort key among the rules of one host: the smallest wins."""
         default = _DEFAULT_WEIGHT if self.prefix is None else _DEFAULT_WEIGHT_WITH_PATH
         weight = default if self.weight is None else self.weight
-        return (-weight, self.app_id, self.port, self.any_case, self.prefix or "")
+        return (-weight, self.group or self.app_id, self.port, self.any_case, self.prefix or "")
 
 
 def wildcards_over(host: str) -> tuple[str, ...]:

@@ -287,7 +287,8 @@ def _server_text(server: Server) -> str:
     weight = f" weight {server.weight}" if server.weight != 1 else ""
     where = f"{address}:{server.port}"
     keywords = "".join(f" {quoted(word)}" for word in server.keywords)
-    return f"    server {server.name} {where} id {server.id}{weight}{cookie}{keywords}"
+    disabled = " disabled" if server.in_maint else ""
+    return f"    server {server.name} {where} id {server.id}{weight}{cookie}{keywords}{disabled}"
 
 
 def _map_texts(desired: Desired, pools: Mapping[str, int]) -> dict[str, str]:
@@ -299,11 +300,11 @@ def _map_texts(desired: Desired, pools: Mapping[str, int]) -> dict[str, str]:
     for trait in TraitMap:
         texts[trait.value] = _map_text(encode_traits(desired.backends, places, trait))
     rows = {
-        str(name): LedgerRow(name, backend.app_id, backend.port, backend.made_from).encode()
+        str(name): LedgerRow(name, backend.app_ids, backend.port, backend.made_from).encode()
         for name, backend in desired.backends.items()
     }
     for archetype, size in pools.items():
-        free = LedgerRow(None, "", 0, archetype).encode()
+        free = LedgerRow(None, (), 0, archetype).encode()
         rows.update((spare_name(archetype, number + 1), free) for number in range(size))
     texts[BACKEND_LEDGER] = _map_text(rows)
     texts[SERVER_LEDGER] = _map_text(

@@ -5,7 +5,8 @@ servers are in, and no server leaves before those that replace it are in. The or
 `ordering`.
 """
 
-from collections.abc import Callable, Collection
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 
 import attrs
 
@@ -66,19 +67,26 @@ def plan(
             unmade.append(reason)
         else:
             servers.bring_in(phases, place, backend.servers, observed)
-    kept = {place for place, row in observed.rows().items() if row.app_id in protected}
+    protected_apps = frozenset(protected)
+    kept = {
+        place
+        for place, row in observed.rows().items()
+        if not protected_apps.isdisjoint(row.app_ids)
+    }
     # Whose these are nobody can tell any more; what they serve is served until the reload.
     kept |= observed.unclaimed()
+    waiting = _waiting(desired, observed, allocation)
     # What cannot serve in its new mode yet serves on as it did, until the reload that is due.
     fitting = {
         name: place
         for name, place in allocation.location.items()
         if place not in allocation.misfits
     }
-    staying = kept | allocation.misfits
+    kept_routes = kept | waiting.keys()
+    staying = kept_routes | allocation.misfits
     maps.route(phases, desired.maps, fitting, observed, kept=staying, stubborn=stubborn)
-    traits.treat(phases, desired.backends, allocation.location, observed, kept=kept)
-    _empty(phases, desired, observed, allocation, kept)
+    traits.treat(phases, desired.backends, allocation.location, observed, kept=kept_routes)
+    _empty(phases, desired, observed, allocation, kept=kept, waiting=waiting)
     phases = attrs.evolve(phases, deletions=[_cut(step, expired) for step in phases.deletions])
     reasons = _reasons(desired, observed, expected, allocation)
     return Plan(phases.in_order(), tuple(dict.fromkeys((*reasons, *unmade))))
@@ -97,7 +105,7 @@ def _claim(
     backend = desired.backends[name]
     row = observed.row(place)
     archetype = row.archetype if row else backend.made_from
-    wanted = LedgerRow(name, backend.app_id, backend.port, archetype).encode()
+    wanted = LedgerRow(name, backend.app_ids, backend.port, archetype).encode()
     current = observed.maps[BACKEND_LEDGER]
     if place not in current:
         phases.claims.append(AddEntry(BACKEND_LEDGER, place, wanted))
@@ -105,25 +113,52 @@ def _claim(
         phases.claims.append(SetEntry(BACKEND_LEDGER, place, wanted))
 
 
+def _waiting(
+    desired: Desired, observed: Observed, allocation: Allocation
+) -> dict[str, frozenset[ServerName]]:
+    """The places that serve on until the reload that gives their app another one.
+
+    That is where an app lives which has another backend name now, and no place under it yet; of
+    each, the servers that it still wants.
+    """
+    found: dict[str, frozenset[ServerName]] = {}
+    taken = frozenset(allocation.location.values())
+    placeless = [each for name, each in desired.backends.items() if name not in allocation.location]
+    wanted: defaultdict[str, set[ServerName]] = defaultdict(set)
+    for backend in placeless:
+        for app_id in backend.app_ids:
+            wanted[app_id] |= {server.name for server in backend.servers}
+    for place, row in observed.rows().items() if placeless else ():
+        names = {name for app_id in row.app_ids for name in wanted.get(app_id, ())}
+        if names and row.owner is not None and place not in taken:
+            found[place] = frozenset(names)
+    return found
+
+
 def _empty(
     phases: Phases,
     desired: Desired,
     observed: Observed,
     allocation: Allocation,
+    *,
     kept: Collection[str],
+    waiting: Mapping[str, Collection[ServerName]],
 ) -> None:
     """Take out what no app wants: servers, then the claims on backends, then the ledger's rows."""
-    wanted = {
-        place: {server.name for server in desired.backends[name].servers}
-        | {ServerName(fixed) for fixed in desired.backends[name].fixed}
-        for name, place in allocation.location.items()
+    wanted: dict[str, Collection[ServerName]] = {
+        **waiting,
+        **{
+            place: {server.name for server in desired.backends[name].servers}
+            | {ServerName(fixed) for fixed in desired.backends[name].fixed}
+            for name, place in allocation.location.items()
+        },
     }
     for place, row in sorted(observed.rows().items()):
         if place in kept:
             continue
         servers.take_out(phases, place, wanted.get(place, set()), observed)
         if row.owner is not None and place not in wanted:
-            freed = LedgerRow(None, "", 0, row.archetype).encode()
+            freed = LedgerRow(None, (), 0, row.archetype).encode()
             phases.releases.append(SetEntry(BACKEND_LEDGER, place, freed))
     for place in sorted(set(observed.maps[BACKEND_LEDGER]) - set(observed.backends)):
         phases.releases.append(DeleteEntry(BACKEND_LEDGER, place))

@@ -1,11 +1,12 @@
 """What HAProxy says it has, as frozen values: its own reports and our ledger maps.
 
 The ledger keeps what HAProxy cannot report. `backend2app.map` has one entry for every backend,
-`<backend> -> <owner or -> <app id or -> <service port> <made from>`; `server2spec.map` has one for
+`<backend> -> <owner or -> <app ids or -> <service port> <made from>`; `server2spec.map` has one for
 every server, `<backend>/<server> -> <keywords>`.
 """
 
 import enum
+from collections import defaultdict
 from collections.abc import Mapping
 
 import attrs
@@ -45,16 +46,19 @@ class ObservedServer:
 
 @attrs.frozen
 class LedgerRow:
-    """A row of `backend2app.map`; `archetype` is the word that says what it was made from."""
+    """A row of `backend2app.map`; `archetype` is the word that says what it was made from.
+
+    Several `app_ids` are those of a deployment group.
+    """
 
     owner: BackendName | None
-    app_id: str
+    app_ids: tuple[str, ...]
     port: int
     archetype: str
 
     def encode(self) -> str:
         """The map value."""
-        return f"{self.owner or '-'} {self.app_id or '-'} {self.port} {self.archetype}"
+        return f"{self.owner or '-'} {','.join(self.app_ids) or '-'} {self.port} {self.archetype}"
 
     @classmethod
     def decode(cls, text: str) -> "LedgerRow | None":
@@ -62,10 +66,10 @@ class LedgerRow:
         words = text.split(" ")
         if len(words) != 4 or not words[2].isdecimal():  # noqa: PLR2004 (the row's four words)
             return None
-        owner, app_id, port, archetype = words
+        owner, app_ids, port, archetype = words
         return cls(
             None if owner == "-" else BackendName(owner),
-            "" if app_id == "-" else app_id,
+            () if app_ids == "-" else tuple(app_ids.split(",")),
             int(port),
             archetype,
         )
@@ -111,6 +115,31 @@ class Observed:
             for server in self.backends[name].values()
             if server.state is State.READY
         )
+
+    def by_app(self) -> dict[str, list[ObservedServer]]:
+        """The servers of each app; those of a deployment group are each of its apps'."""
+        found: defaultdict[str, list[ObservedServer]] = defaultdict(list)
+        for name, row in self.rows().items():
+            for app_id in row.app_ids:
+                found[app_id] += self.backends[name].values()
+        return found
+
+    def taken_for_alive(self) -> dict[str, frozenset[ServerName]]:
+        """The servers of each app that get traffic.
+
+        In the backend of a deployment group those in maint count too: tasks of the old app that
+        drain are in maint, and alive.
+        """
+        found: defaultdict[str, set[ServerName]] = defaultdict(set)
+        for name, row in self.rows().items():
+            in_group = len(row.app_ids) > 1
+            for app_id in row.app_ids:
+                found[app_id] |= {
+                    server.name
+                    for server in self.backends[name].values()
+                    if server.state is State.READY or in_group
+                }
+        return {app_id: frozenset(names) for app_id, names in found.items()}
 
     def incumbents(self) -> dict[int, BackendName]:
         """Which true backend has each service port."""

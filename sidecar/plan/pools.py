@@ -48,6 +48,7 @@ def allocate(
     """Give every desired backend its place; the same input gives the same places.
 
     One whose servers wait for a reload, for the reason that `waits` gives, takes no spare.
+    Neither does one that has to have its own place.
     """
     rows = observed.rows()
     held: defaultdict[BackendName, list[str]] = defaultdict(list)
@@ -60,8 +61,10 @@ def allocate(
     for name, backend in sorted(desired.items()):
         made_from = backend.made_from
         waiting = waits(backend)
-        spares = {} if waiting else free[made_from]
-        place = _place(name, made_from, rows, held[name]) or next(iter(spares), None)
+        no_spare = backend.own_place or waiting is not None
+        spares = {} if no_spare else free[made_from]
+        fit = [at for at in held[name] if at == name] if backend.own_place else held[name]
+        place = _place(name, made_from, rows, fit) or next(iter(spares), None)
         if place is None:
             reason = waiting or _nowhere(backend, rows)
             reasons.setdefault(str(reason), reason)
@@ -113,6 +116,8 @@ def _free_spares(
 
 def _nowhere(backend: Backend, rows: Mapping[str, LedgerRow]) -> Reason:
     archetype = backend.archetype.name
+    if backend.own_place:
+        return Reason("deployment group", f"{backend.name} is to have a backend of its own name")
     if backend.made_from != archetype:
         return Reason("raw configuration", f"{backend.name} has lines of its own")
     if any(row.archetype == archetype and is_spare(name) for name, row in rows.items()):

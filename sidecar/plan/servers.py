@@ -30,7 +30,7 @@ _STAND_IN_ID_OFFSET = 2**30
 
 
 def bring_in(phases: Phases, place: str, wanted: Sequence[Server], observed: Observed) -> None:
-    """Make every wanted server exist in `place`, as it should be and enabled."""
+    """Make every wanted server exist in `place`, as it should be, enabled or in maint."""
     there = observed.backends[place]
     again: list[Server] = []
     for server in wanted:
@@ -41,7 +41,10 @@ def bring_in(phases: Phases, place: str, wanted: Sequence[Server], observed: Obs
             again.append(server)
         else:
             phases.additions += _adjust(place, server, current)
-    for server in again:
+            if server.in_maint and current.state is not State.MAINT:
+                phases.stops.append(StopServer(place, server.name))
+    # Those that are to serve come first: they take over from those that are to be in maint.
+    for server in sorted(again, key=lambda server: server.in_maint):
         phases.additions += _make_anew(place, server, wanted, again, observed)
 
 
@@ -80,7 +83,7 @@ def _add(place: str, server: Server, observed: Observed) -> list[ServerStep | Ma
     return [
         *_note(place, server, observed),
         AddServer(place, server),
-        EnableServer(place, server.name, checked=server.checked),
+        *([] if server.in_maint else [EnableServer(place, server.name, checked=server.checked)]),
     ]
 
 
@@ -106,6 +109,8 @@ def _adjust(place: str, server: Server, current: ObservedServer) -> list[ServerS
         steps.append(MoveServer(place, server.name, server.address, server.port))
     if current.weight != server.weight:
         steps.append(WeighServer(place, server.name, server.weight))
+    if server.in_maint:
+        return steps
     if current.state is State.READY and not current.usable and not server.checked:
         # Nothing checks it, so somebody said `health down`; only a way through maint brings it up.
         steps.append(StopServer(place, server.name))
@@ -126,7 +131,8 @@ def _make_anew(
     there = observed.backends[place]
     steps: list[ServerStep | MapStep] = []
     stand_in = None
-    if len(wanted) == len(again):  # nobody else serves meanwhile
+    others_serve = any(not other.in_maint and other not in again for other in wanted)
+    if not server.in_maint and not others_serve:
         stand_in = ServerName(server.name + _STAND_IN)
         steps += _stand_in(place, server, stand_in, observed)
     if there[server.name].state is not State.MAINT:

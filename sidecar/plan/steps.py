@@ -105,8 +105,8 @@ Step = ServerStep | MapStep
 class Reason:
     """Why a reload is needed: `kind` is of a small closed set (a metric's label), `detail` is not.
 
-    Kinds: section, archetype, raw configuration, spares, cookies, server options, port, bind, map,
-    backend, true names, signal.
+    Kinds: section, archetype, raw configuration, deployment group, spares, cookies, server options,
+    port, bind, map, backend, true names, signal.
     """
 
     kind: str

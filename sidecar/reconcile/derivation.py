@@ -4,7 +4,6 @@ Owned by the writer's thread. An app's part is derived anew only when something 
 changed.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 import attrs
@@ -161,14 +160,14 @@ class Derivation:
         forgets results at a leader election, and we forget them when we are restarted. A host name
         has the address that its tasks' servers have, as long as no lookup says otherwise.
         """
-        serving = observed.owned_servers()
-        owned = _servers_by_app(observed)
+        owned = observed.by_app()
+        alive = observed.taken_for_alive()
         for app_id in self.snapshot.app_ids():
             record = self.snapshot[app_id]
             for known in record.tasks.values():
                 self._remember_address(known.task, owned.get(app_id, ()))
             if record.app.health_checks:
-                self._remember_health(record, serving)
+                self._remember_health(record, alive.get(app_id, frozenset()))
 
     def _remember_address(self, task: Task, servers: Iterable[ObservedServer]) -> None:
         if not task.host or ip_address(task.host) or task.host in self._resolved:
@@ -178,9 +177,7 @@ class Derivation:
                 self._resolved[task.host] = server.address
                 return
 
-    def _remember_health(
-        self, record: AppRecord, serving: frozenset[tuple[BackendName, ServerName]]
-    ) -> None:
+    def _remember_health(self, record: AppRecord, alive: frozenset[ServerName]) -> None:
         state = self._state(record.app.id)
         for task_id, known in record.tasks.items():
             if known.health is not None or state is None:
@@ -188,7 +185,7 @@ class Derivation:
             app = attrs.evolve(record.app, tasks=(known.task,))
             alone = attrs.evolve(state, app=app, health={task_id: True})
             part = derive_app(alone, self._rules, self._resolved)
-            known.health = True if _servers(part) & serving else None
+            known.health = True if _servers(part) & alive else None
 
     def _derive(self, app_id: AppId) -> AppPart:
         state = self._state(app_id)
@@ -222,19 +219,9 @@ def _next_form(app: App, before: _Form | None) -> _Form:
     return _Form(app, problems, good, before.taken, before.refused)
 
 
-def _servers_by_app(observed: Observed) -> dict[str, list[ObservedServer]]:
-    found: defaultdict[str, list[ObservedServer]] = defaultdict(list)
-    for name, row in observed.rows().items():
-        found[row.app_id] += observed.backends[name].values()
-    return found
-
-
-def _servers(part: AppPart) -> frozenset[tuple[BackendName, ServerName]]:
+def _servers(part: AppPart) -> frozenset[ServerName]:
     return frozenset(
-        (
-            naming.backend_name(part.app_id, port.number),
-            naming.server_name(where.host, where.address, where.port),
-        )
+        naming.server_name(where.host, where.address, where.port)
         for port in part.ports
         for where in port.endpoints
     )

@@ -58,9 +58,9 @@ def _apps(status: Status) -> list[dict[str, Any]]:
     places = _places(status.observed)
     by_app: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for name, backend in sorted(status.desired.backends.items()):
-        by_app[backend.app_id].append(
-            _backend(backend, sorted(routes[name]), places.get(name), status.observed)
-        )
+        described = _backend(backend, sorted(routes[name]), places.get(name), status.observed)
+        for app_id in backend.app_ids:
+            by_app[app_id].append(described)
     return [{"id": app_id, "backends": backends} for app_id, backends in sorted(by_app.items())]
 
 

@@ -14,11 +14,12 @@ Servers = frozenset[tuple[BackendName, ServerName]]
 
 
 def servers_of(desired: Desired) -> Servers:
-    """Every server that is wanted, by its backend."""
+    """Every server that is to get traffic, by its backend."""
     return frozenset(
         (name, server.name)
         for name, backend in desired.backends.items()
         for server in backend.servers
+        if not server.in_maint
     )
 
 

@@ -289,7 +289,7 @@ class Writer:
         observed = self._driver.observed
         rows = observed.rows().values() if observed else ()
         without_form = candidate.without_form()
-        owners = {row.owner for row in rows if row.app_id in without_form}
+        owners = {row.owner for row in rows if not without_form.isdisjoint(row.app_ids)}
         return frozenset(server for server in serving if server[0] in owners)
 
     def _use_all(self, candidate: Derivation, got: GotAll) -> Gain:

@@ -111,8 +111,9 @@ class History(RuleBasedStateMachine):
         self.pending = False
 
     def _reload(self, plan: Plan) -> None:
-        """What no step can do: more spares, an archetype that was never used, cookies on 2.6."""
-        assert {reason.kind for reason in plan.reasons} <= {"spares", "archetype", "cookies"}
+        """What no step can do: more spares, a new archetype or group, cookies on 2.6."""
+        kinds = {reason.kind for reason in plan.reasons}
+        assert kinds <= {"spares", "archetype", "deployment group", "cookies"}
         self.rig.write(self.desired)
         self.rig.reload()
         self.api.close()

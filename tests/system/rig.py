@@ -154,7 +154,7 @@ class Proxy:
         return {
             name: server.state
             for place, row in observed.rows().items()
-            if row.app_id == app_id
+            if app_id in row.app_ids
             for name, server in observed.backends[place].items()
         }
 

@@ -51,7 +51,7 @@ def test_a_way_to_balance_that_nobody_had_yet_costs_one_reload() -> None:
 def made_from(rig: Rig, app_id: str) -> str:
     """The archetype of the backend that the requests of an app's port go to."""
     rows = rig.proxy.observe().rows().values()
-    return next((row.archetype for row in rows if row.app_id == app_id), "")
+    return next((row.archetype for row in rows if app_id in row.app_ids), "")
 
 
 def test_an_empty_pool_of_spares_costs_one_reload() -> None:

@@ -35,11 +35,17 @@ def test_a_label_name_with_odd_characters_is_shown_in_one_line() -> None:
     assert problem.field == "HAPROXY_0_X?Y"
 
 
-def test_a_deployment_group_is_said_to_be_unread() -> None:
-    """Blue and green apps are two apps here as yet, which their owner should know."""
-    part = _part({"HAPROXY_DEPLOYMENT_GROUP": "web"})
+def test_a_label_about_deployments_that_nobody_reads_is_a_problem() -> None:
+    """Those that zdd writes for itself are known, and do nothing here."""
+    part = _part(
+        {
+            "HAPROXY_DEPLOYMENT_GROUPS": "web",
+            "HAPROXY_DEPLOYMENT_ALT_PORT": "10001",
+            "HAPROXY_DEPLOYMENT_COLOUR": "blue",
+        }
+    )
 
-    assert [problem.field for problem in part.problems] == ["HAPROXY_DEPLOYMENT_GROUP"]
+    assert [problem.field for problem in part.problems] == ["HAPROXY_DEPLOYMENT_GROUPS"]
     assert len(part.ports) == 1
 
 

@@ -10,8 +10,9 @@ SPARE = "spare.http-roundrobin.001"
 @pytest.mark.parametrize(
     "found",
     [
-        LedgerRow(BackendName("web_1"), "/web", 1, "http-roundrobin"),
-        LedgerRow(None, "", 0, "tcp-source"),
+        LedgerRow(BackendName("web_1"), ("/web",), 1, "http-roundrobin"),
+        LedgerRow(BackendName("g_1"), ("/g-blue", "/g-green"), 1, "http-roundrobin"),
+        LedgerRow(None, (), 0, "tcp-source"),
     ],
 )
 def test_a_ledger_row_is_read_as_it_was_written(found: LedgerRow) -> None:

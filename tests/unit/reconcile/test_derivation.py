@@ -6,8 +6,9 @@ from sidecar.desired.claims import PortRules
 from sidecar.desired.derive import Rules
 from sidecar.desired.model import Backend, Problem, Server
 from sidecar.marathon.schema import App, AppId, UnreadableApp
+from sidecar.plan.observed import State
 from sidecar.reconcile.derivation import Derivation
-from tests.builders import a_task, an_app, an_observed, desired_of, row, seen, tasks
+from tests.builders import a_server, a_task, an_app, an_observed, desired_of, row, seen, tasks
 
 WEB = AppId("/web")
 BROKEN = {"HAPROXY_0_MODE": "neither"}
@@ -276,3 +277,20 @@ def test_a_refused_app_that_haproxy_never_took_takes_no_form_that_says_the_same(
     known.derivation.give_form(WEB, an_app_with("maxconn 1"))
     known.derivation.update([WEB])
     assert bound_with(known) == ["maxconn 1"]
+
+
+def test_a_draining_task_of_a_group_counts_as_alive_after_a_restart() -> None:
+    """It is in maint, and would otherwise be taken out with its streams."""
+    labels = {"HAPROXY_DEPLOYMENT_GROUP": "g"}
+    app = an_app(
+        "/g-blue", labels=labels, tasks=tasks(1, "/g-blue"), healthChecks=[{"protocol": "TCP"}]
+    )
+    known = knowing(app, rules=Rules(health_check=True))
+    name = "10_0_0_1_31001"
+    parked = seen(a_server(1, name=name), State.MAINT)
+    ledger = {"g_10000": row("g_10000").replace("/g ", "/g-blue,/g-green ")}
+
+    known.derivation.remember(an_observed({"g_10000": [parked]}, ledger))
+
+    (record,) = known.derivation.snapshot[AppId("/g-blue")].tasks.values()
+    assert record.health is True
