@@ -147,7 +147,8 @@ def _backend_lines(backend: Mapping[str, Any]) -> Iterator[str]:
     for route in backend["routes"]:
         yield f"    {route}"
     for server in backend["servers"]:
-        yield f"    server {server['name']} {server['address']} {server['state']}"
+        weight = "" if server["weight"] == 1 else f", weight {server['weight']}"
+        yield f"    server {server['name']} {server['address']} {server['state']}{weight}"
 
 
 def _if(text: str, form: str) -> Iterator[str]:

@@ -305,7 +305,7 @@ def usable_backends(observed: Observed) -> frozenset[str]:
     return frozenset(
         name
         for name, servers in observed.backends.items()
-        if any(server.usable for server in servers.values())
+        if any(server.usable and server.weight for server in servers.values())
     )
 
 

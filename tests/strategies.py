@@ -78,6 +78,7 @@ label_names = st.builds(
             "HTTP_BACKEND_PROXYPASS_PATH",
             "HTTP_BACKEND_REVPROXY_PATH",
             "HTTP_BACKEND_REDIR",
+            "CANARY_WEIGHT",
             "BACKEND_HEALTHCHECK_PORT_INDEX",
             *(template.name for template in TEMPLATE_LABELS),
         )
@@ -152,6 +153,9 @@ def group_labels(draw: st.DrawFn) -> dict[str, str]:
     if target:
         labels["HAPROXY_DEPLOYMENT_NEW_INSTANCES"] = "0"
         labels["HAPROXY_DEPLOYMENT_TARGET_INSTANCES"] = target
+    canary = draw(st.sampled_from(("", "0", "5", "100")))
+    if canary:
+        labels["HAPROXY_0_CANARY_WEIGHT"] = canary
     return labels
 
 
@@ -238,7 +242,7 @@ def _server_damage(draw: st.DrawFn, observed: Observed) -> Observed:
         "maint": {"state": State.MAINT, "usable": False},
         "drain": {"state": State.DRAIN, "usable": False},
         "id": {"id": server.id + 1},
-        "weight": {"weight": 9},
+        "weight": {"weight": draw(st.sampled_from((9, 0)))},
         "address": {"address": "10.9.9.9", "port": 9},
     }
     if what == "spec":

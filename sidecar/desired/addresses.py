@@ -46,7 +46,7 @@ class Endpoint:
     """Where a task serves one port: the host as Marathon says it, and the IP address to use.
 
     `check_port` is where it is checked, None for the port itself. `parked` says that it is to get
-    no new request. The task is no part of what makes two places differ.
+    no new request; `weight` is its server's. The task is no part of what makes two places differ.
     """
 
     host: str
@@ -55,6 +55,7 @@ class Endpoint:
     check_port: int | None = None
     task: TaskId = attrs.field(default=TaskId(""), eq=False)
     parked: bool = False
+    weight: int = 1
 
 
 def service_ports(app: App) -> tuple[ServicePort, ...]:

@@ -168,6 +168,7 @@ def _servers(port: PortPart, problems: list[Problem]) -> tuple[Server, ...]:
                 ids[name],
                 cookie=naming.cookie(name) if port.archetype.sticky else None,
                 keywords=_keywords(port, endpoints[name]),
+                weight=endpoints[name].weight,
                 in_maint=endpoints[name].parked,
             ),
             port,

@@ -2,6 +2,7 @@
 
 The older app's settings and service ports hold, and its tasks leave as the newer app's come: they
 are wanted in maint, with their streams in progress, until whoever deploys has Marathon end them.
+Where the newer app asks for a percentage of the requests, none leaves, and weights do it.
 """
 
 from collections import defaultdict
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from sidecar.desired.addresses import Endpoint
+from sidecar.desired.canary import weights
 from sidecar.desired.deployment import Deployment
 from sidecar.desired.derive import AppPart, PortPart
 from sidecar.desired.model import Problem
@@ -78,7 +81,8 @@ def _merged(members: Sequence[_Member], problems: list[Problem]) -> _Member:
 
 def _merged_two(old: _Member, new: _Member, problems: list[Problem]) -> _Member:
     """One member on the old one's settings; the endpoints of its tasks that drain are parked."""
-    leaving = draining(old.deployment, new.deployment)
+    canary = any(port.labels.canary is not None for port in new.ports)
+    leaving = frozenset() if canary else draining(old.deployment, new.deployment)
     others = (*old.others, new.app_id, *new.others)
     coming = {port.index: port for port in new.ports}
     ports: list[PortPart] = []
@@ -88,8 +92,8 @@ def _merged_two(old: _Member, new: _Member, problems: list[Problem]) -> _Member:
             for where in port.endpoints
         )
         counterpart = coming.pop(port.index, None)
-        more = counterpart.endpoints if counterpart else ()
-        ports.append(attrs.evolve(port, endpoints=(*staying, *more), others=others))
+        endpoints = _together(staying, counterpart) if counterpart else staying
+        ports.append(attrs.evolve(port, endpoints=endpoints, others=others))
     for port in coming.values():
         reason = f"its group is served on the ports of app {old.app_id}, which has no such port"
         problems.append(Problem(port.app_id, f"port {port.index}", reason))
@@ -99,3 +103,15 @@ def _merged_two(old: _Member, new: _Member, problems: list[Problem]) -> _Member:
         healthy=old.deployment.healthy + new.deployment.healthy,
     )
     return _Member(old.app_id, others, deployment, tuple(ports))
+
+
+def _together(staying: tuple[Endpoint, ...], coming: PortPart) -> tuple[Endpoint, ...]:
+    """All endpoints of one port, with the weights that give the new app's the share it asks for."""
+    if coming.labels.canary is None:
+        return (*staying, *coming.endpoints)
+    serving = sum(not where.parked for where in staying)
+    old, new = weights(coming.labels.canary, serving, len(coming.endpoints))
+    return (
+        *(attrs.evolve(where, weight=old) for where in staying),
+        *(attrs.evolve(where, weight=new) for where in coming.endpoints),
+    )

@@ -5,6 +5,7 @@ a problem of that app by the caller.
 """
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -28,6 +29,7 @@ from sidecar.desired.readers import (
     read_mode,
     read_networks,
     read_paths,
+    read_percentage,
     read_port,
     read_prefix,
     read_vhosts,
@@ -50,6 +52,7 @@ class PortLabels:
     balance: str = "roundrobin"
     sticky: bool = False
     weight: int | None = None
+    canary: Fraction | None = None
     groups: frozenset[str] | None = None
     enabled: bool | None = None
     redirect_to_https: bool = False
@@ -111,6 +114,13 @@ LABELS: tuple[Label, ...] = (
         "weight",
         read_weight,
         "Where several rules match a request, the larger wins. 0 by default, 1 with a PATH.",
+    ),
+    Label(
+        "CANARY_WEIGHT",
+        "canary",
+        read_percentage,
+        "The percentage of requests for the new app of a deployment group, however many tasks there"
+        " are; read of the new app.",
     ),
     Label("GROUP", "groups", read_groups, "Replaces HAPROXY_GROUP for this port."),
     Label(

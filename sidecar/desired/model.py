@@ -128,6 +128,11 @@ class Server:
     in_maint: bool = False
 
     @property
+    def serves(self) -> bool:
+        """Whether it is to get new requests."""
+        return not self.in_maint and self.weight > 0
+
+    @property
     def checked(self) -> bool:
         """Whether HAProxy checks its health."""
         return "check" in self.keywords

@@ -6,6 +6,7 @@ a character that could end a token of HAProxy's configuration or of a Runtime AP
 
 import ipaddress
 import re
+from fractions import Fraction
 
 import attrs
 
@@ -20,6 +21,7 @@ _LONGEST_HOST = 253
 _LONGEST_PATH = 1024  # a map command must fit in HAProxy's smallest usual buffer, many at a time
 _LARGEST_PORT = 65535
 _LARGEST_WEIGHT = 10**6
+_PERCENTAGE = re.compile(r"[0-9]{1,3}([.][0-9]{1,2})?")
 _PLAIN_BALANCES = frozenset({"roundrobin", "leastconn", "first", "random", "source", "uri"})
 _BALANCE_WITH_ARGUMENT = re.compile(
     r"random\([1-9][0-9]?\)|hdr\([a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?\)"
@@ -113,6 +115,13 @@ def read_port(text: str) -> int:
     if not 1 <= number <= _LARGEST_PORT:
         raise LabelError(f"{number} is not a port; ports are 1 to {_LARGEST_PORT}")
     return number
+
+
+def read_percentage(text: str) -> Fraction:
+    """A percentage from 0 to 100, with up to two decimals."""
+    if not _PERCENTAGE.fullmatch(text.strip()) or (found := Fraction(text.strip())) > 100:  # noqa: PLR2004 (percent)
+        raise LabelError("is no percentage from 0 to 100")
+    return found
 
 
 def read_weight(text: str) -> int:

@@ -5,14 +5,14 @@
 3. additions: servers come in (each noted in the ledger before it exists, enabled last);
 4. entries: keys are added and changed, and only then taken away, so that no host is without one;
 5. removed traits: what a backend need not do any more, since nothing leads there that needed it;
-6. stops: servers that leave get no new request; whatever replaces them is in by now;
+6. stops: servers that leave, or get weight 0, take no new request; what replaces them is in now;
 7. deletions: a server goes once its streams have ended; its ledger row goes after it;
 8. releases: a backend is free when nothing is left in it.
 """
 
 import attrs
 
-from sidecar.plan.steps import DeleteServer, MapStep, ServerStep, Step, StopServer
+from sidecar.plan.steps import DeleteServer, MapStep, ServerStep, Step, StopServer, WeighServer
 
 
 @attrs.define
@@ -25,7 +25,7 @@ class Phases:
     entries: list[MapStep] = attrs.field(factory=list)
     removed_entries: list[MapStep] = attrs.field(factory=list)
     removed_traits: list[MapStep] = attrs.field(factory=list)
-    stops: list[StopServer] = attrs.field(factory=list)
+    stops: list[StopServer | WeighServer] = attrs.field(factory=list)
     deletions: list[DeleteServer] = attrs.field(factory=list)
     releases: list[MapStep] = attrs.field(factory=list)
 

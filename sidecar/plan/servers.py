@@ -41,10 +41,9 @@ def bring_in(phases: Phases, place: str, wanted: Sequence[Server], observed: Obs
             again.append(server)
         else:
             phases.additions += _adjust(place, server, current)
-            if server.in_maint and current.state is not State.MAINT:
-                phases.stops.append(StopServer(place, server.name))
-    # Those that are to serve come first: they take over from those that are to be in maint.
-    for server in sorted(again, key=lambda server: server.in_maint):
+            phases.stops += _withdraw(place, server, current)
+    # Those that are to serve come first: they take over from those that are not.
+    for server in sorted(again, key=lambda server: not server.serves):
         phases.additions += _make_anew(place, server, wanted, again, observed)
 
 
@@ -107,7 +106,7 @@ def _adjust(place: str, server: Server, current: ObservedServer) -> list[ServerS
     steps: list[ServerStep] = []
     if (current.address, current.port) != (server.address, server.port):
         steps.append(MoveServer(place, server.name, server.address, server.port))
-    if current.weight != server.weight:
+    if server.weight not in {0, current.weight}:
         steps.append(WeighServer(place, server.name, server.weight))
     if server.in_maint:
         return steps
@@ -121,6 +120,18 @@ def _adjust(place: str, server: Server, current: ObservedServer) -> list[ServerS
     return steps
 
 
+def _withdraw(
+    place: str, server: Server, current: ObservedServer
+) -> list[StopServer | WeighServer]:
+    """What takes requests away from a server that stays."""
+    steps: list[StopServer | WeighServer] = []
+    if server.weight == 0 != current.weight:
+        steps.append(WeighServer(place, server.name, 0))
+    if server.in_maint and current.state is not State.MAINT:
+        steps.append(StopServer(place, server.name))
+    return steps
+
+
 def _make_anew(
     place: str,
     server: Server,
@@ -131,8 +142,8 @@ def _make_anew(
     there = observed.backends[place]
     steps: list[ServerStep | MapStep] = []
     stand_in = None
-    others_serve = any(not other.in_maint and other not in again for other in wanted)
-    if not server.in_maint and not others_serve:
+    others_serve = any(other.serves and other not in again for other in wanted)
+    if server.serves and not others_serve:
         stand_in = ServerName(server.name + _STAND_IN)
         steps += _stand_in(place, server, stand_in, observed)
     if there[server.name].state is not State.MAINT:

@@ -189,7 +189,7 @@ def _last_of(group: Sequence[str], replies: Iterator[str]) -> Verdict:
 def _kind(step: Step) -> str:
     """Steps of one kind never depend on how another of the same kind ended."""
     match step:
-        case StopServer():
+        case StopServer() | WeighServer(weight=0):
             return "stop"
         case DeleteServer():
             return "delete"
@@ -237,7 +237,7 @@ def _servers_of(step: Step) -> frozenset[tuple[str, str]]:
 def _backends_of(step: Step) -> frozenset[str]:
     """The backends that a step works on or leads to."""
     match step:
-        case StopServer(backend) | DeleteServer(backend):
+        case StopServer(backend) | DeleteServer(backend) | WeighServer(backend, weight=0):
             return frozenset({backend})
         case AddEntry(file, key, value) | SetEntry(file, key, value):
             if file == SERVER_LEDGER:

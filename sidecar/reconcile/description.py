@@ -78,6 +78,7 @@ def _backend(
             {
                 "name": server.name,
                 "address": f"{server.address}:{server.port}",
+                "weight": server.weight,
                 "state": there[server.name].state.value if server.name in there else "coming",
             }
             for server in backend.servers

@@ -25,7 +25,14 @@ EARLY, LATE = "2020-01-01T00:00:00", "2020-01-02T00:00:00"
 NAMES = ("blue-1", "blue-2", "green-1", "green-2")
 
 
-def colour(name: str, port: int, started_at: str, *task_ports: int, mode: str = "http") -> App:
+def colour(
+    name: str,
+    port: int,
+    started_at: str,
+    *task_ports: int,
+    mode: str = "http",
+    canary: str = "",
+) -> App:
     """An app of group shop: blue's service port is the one that everybody knows."""
     labels = {
         "HAPROXY_DEPLOYMENT_GROUP": "shop",
@@ -34,6 +41,7 @@ def colour(name: str, port: int, started_at: str, *task_ports: int, mode: str = 
         "HAPROXY_DEPLOYMENT_TARGET_INSTANCES": "2",
         "HAPROXY_0_PORT": str(port),
         "HAPROXY_0_MODE": mode,
+        **({"HAPROXY_0_CANARY_WEIGHT": canary} if canary else {}),
     }
     rows = [
         a_task(number, f"/shop-{name}", host="127.0.0.1", ports=[task_port])
@@ -50,12 +58,14 @@ class Shop:
     port: int
     tasks: dict[str, int]
 
-    def becomes(self, *, blue: tuple[str, ...] = (), green: tuple[str, ...] = ()) -> None:
+    def becomes(
+        self, *, blue: tuple[str, ...] = (), green: tuple[str, ...] = (), canary: str = ""
+    ) -> None:
         """Have these tasks, and HAProxy follow."""
-        colours = (("blue", EARLY, blue), ("green", LATE, green))
+        colours = (("blue", EARLY, blue, ""), ("green", LATE, green, canary))
         self.wheel.wants.apps = [
-            colour(name, self.port, at, *(self.tasks[task] for task in wanted))
-            for name, at, wanted in colours
+            colour(name, self.port, at, *(self.tasks[task] for task in wanted), canary=share)
+            for name, at, wanted, share in colours
             if wanted
         ]
         self.wheel.follow()
@@ -216,3 +226,32 @@ def test_a_new_group_is_one_reload_for_its_true_name(
         assert not wheel.follow()
         rows = wheel.observe().rows()
         assert [name for name, row in rows.items() if row.owner] == [f"shop_{port}"]
+
+
+def test_a_canary_gets_its_share_however_many_tasks_there_are(shop: Shop) -> None:
+    """The share moves by commands; nothing is lost, reloaded or taken out."""
+    pid = shop.wheel.observe().worker
+    both = {"blue": ("blue-1", "blue-2"), "green": ("green-1",)}
+
+    for canary, least, most in (("20", 30, 90), ("80", 210, 270), ("0", 0, 0), ("100", 300, 300)):
+        shop.becomes(**both, canary=canary)
+        answers = [get(shop.port) for _ in range(300)]
+        assert {answer.status for answer in answers} == {200}
+        green = sum(answer.task == "green-1" for answer in answers)
+        assert least <= green <= most, (canary, green)
+        assert "MAINT" not in shop.rows().values()
+
+    shop.becomes(blue=both["blue"])
+    assert shop.answering() == {"blue-1", "blue-2"}
+    assert shop.wheel.observe().worker == pid
+    assert not shop.wheel.follow()
+
+
+def test_a_canarys_weights_are_in_the_file_of_the_next_process(shop: Shop) -> None:
+    """The plan after a reload is empty."""
+    shop.becomes(blue=("blue-1", "blue-2"), green=("green-1", "green-2"), canary="100")
+    shop.wheel.driver.ask_for_reload("signal")
+    assert shop.wheel.reload_when_due()
+
+    assert shop.answering() == {"green-1", "green-2"}
+    assert not shop.wheel.follow()

@@ -250,3 +250,24 @@ def test_a_group_and_an_app_of_one_name_and_port_are_told_apart() -> None:
 
     assert len(desired.backends) == 1
     assert len(desired.problems) == 1
+
+
+def test_a_canary_parks_nobody_and_weighs_everybody() -> None:
+    """The new app's label counts; the old one's does nothing."""
+    labels = target(3) | {"HAPROXY_0_CANARY_WEIGHT": "5"}
+    old = member("blue", EARLY, 3, labels={"HAPROXY_0_CANARY_WEIGHT": "70"})
+    desired = desired_of([old, member("green", LATE, 1, labels=labels)])
+
+    found = {server.port: server.weight for server in only(desired).servers}
+    assert found == {31100: 19, 31101: 19, 31102: 19, 31200: 3}
+    assert in_maint(desired) == set()
+
+
+def test_a_canary_alone_gets_everything() -> None:
+    """The old app is gone, or the new one has no task yet."""
+    labels = {"HAPROXY_0_CANARY_WEIGHT": "0"}
+    alone = desired_of([member("green", LATE, 1, labels=labels)])
+    coming = desired_of([member("blue", EARLY, 1), member("green", LATE, 0, labels=labels)])
+
+    assert [server.weight for server in only(alone).servers] == [1]
+    assert [server.weight for server in only(coming).servers] == [1]

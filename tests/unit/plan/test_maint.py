@@ -1,5 +1,7 @@
 """Servers that are wanted in maint: those of an old app whose tasks drain."""
 
+import attrs
+
 from sidecar.desired.model import Archetype, Backend, BackendName, Mode
 from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
@@ -13,6 +15,7 @@ from sidecar.plan.steps import (
     ServerStep,
     Step,
     StopServer,
+    WeighServer,
 )
 from tests.builders import HTTP, a_backend, a_desired, a_server, an_observed, row, seen
 from tests.unit.plan.plan_text import said
@@ -128,3 +131,23 @@ def test_the_ledger_names_all_apps_of_a_group() -> None:
     assert any(
         "/g-blue,/g-green" in text for text in said(plan(a_desired([GROUP]), observed, Expected()))
     )
+
+
+def test_requests_are_given_before_they_are_taken_away() -> None:
+    """Weights change so that some server has one after every step."""
+    old, new = a_server(1), a_server(2)
+    observed = an_observed({NAME: [seen(old), seen(new, weight=0)]}, {NAME: row(NAME)})
+
+    found = steps(observed, attrs.evolve(old, weight=0), new)
+
+    assert found == [WeighServer(NAME, new.name, 1), WeighServer(NAME, old.name, 0)]
+
+
+def test_the_last_server_with_a_weight_is_not_made_anew_without_a_stand_in() -> None:
+    """One without a weight serves nobody meanwhile."""
+    old, new = a_server(1, weight=0), a_server(2)
+    observed = an_observed({NAME: [seen(old), seen(new, id=92)]}, {NAME: row(NAME)})
+
+    found = steps(observed, old, new)
+
+    assert any(isinstance(step, AddServer) and step.server.name == "s2_again" for step in found)
