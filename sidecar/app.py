@@ -31,6 +31,7 @@ from sidecar.reconcile.loop import Message, Release, Wake, Writer
 from sidecar.reconcile.resolve import Resolver
 from sidecar.reconcile.scribe import Scribe, write_page
 from sidecar.reconcile.status import Status
+from sidecar.reconcile.templates import OperatorTemplates
 from sidecar.settings import Settings, shown
 from sidecar.side_files import write_side_files
 from sidecar.signals import Signals
@@ -51,6 +52,7 @@ class _Job:
     settings: Settings
     engine: Engine
     authority: Credentials | None
+    templates: OperatorTemplates
     stopping: threading.Event
     mailbox: Mailbox[Message]
     published: Published[Status]
@@ -67,6 +69,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
     where = assembly.placement(settings)
     assembly.renderer(settings)
     authority = assembly.credentials(settings)
+    templates = assembly.templates(settings)
     signals = Signals()
     with FolderLock(where.folder.path):
         remove_leftovers(where.folder.path)
@@ -75,6 +78,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
             settings,
             Engine(where),
             authority,
+            templates,
             supervisor.stopping,
             Mailbox(_key),
             Published(Status(started=time.time())),
@@ -155,7 +159,7 @@ def _writer(job: _Job, fetcher: Fetcher, resolver: Resolver, driver: Driver) -> 
     return Writer(
         mailbox=job.mailbox,
         intake=Intake(
-            Derivation(assembly.rules(job.settings)),
+            Derivation(assembly.rules(job.settings), templates=job.templates),
             ask=fetcher.ask,
             resolve=resolver.ask,
             clock=time.monotonic,
@@ -188,7 +192,11 @@ def _driver(job: _Job, render: Renderer, scribe: Scribe) -> Driver:
 def _control(job: _Job) -> ControlServer:
     def state() -> dict[str, Any]:
         trouble = getattr(job.authority, "trouble", "")
-        told = {"settings": shown(job.settings), "credentials_trouble": trouble}
+        told = {
+            "settings": shown(job.settings),
+            "credentials_trouble": trouble,
+            "templates_trouble": job.templates.trouble,
+        }
         return {**describe(job.published.get()), **told}
 
     return ControlServer(

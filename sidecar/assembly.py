@@ -3,6 +3,7 @@
 Values and clients only; what runs is started by `app`.
 """
 
+import os
 import shutil
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from sidecar.desired.derive import Rules
 from sidecar.errors import HaproxyError, UsageError
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.haproxy.folder import StateFolder, socket_path_problem
-from sidecar.haproxy.process import haproxy_version, open_files_allow
+from sidecar.haproxy.process import haproxy_version, most_connections, open_files_allow
 from sidecar.haproxy.proxies import Proxies
 from sidecar.marathon.client import MarathonClient
 from sidecar.marathon.credentials import Credentials, authority_of
 from sidecar.plan.ports import read_ranges
 from sidecar.reconcile.engine import Placement
 from sidecar.reconcile.loop import Timing
+from sidecar.reconcile.templates import OperatorTemplates
 from sidecar.settings import Settings
 from sidecar.side_files import lua_digest, share_dir
 
@@ -90,6 +92,7 @@ def layout(settings: Settings) -> Layout:
         spares_each=settings.spares_each,
         maxconn=settings.maxconn if room_for_maxconn(settings) else 0,
         second_socket=settings.second_socket,
+        largest_maxconn=None if settings.beside else most_connections(),
     )
 
 
@@ -109,6 +112,15 @@ def renderer(settings: Settings | None = None) -> Renderer:
     target = str(StateFolder(Path(mine.state_dir)).log_socket) if own else mine.haproxy_log
     proxies = Proxies.read(mine.default_options, target)
     return Renderer(str(share_dir() / "haproxy"), proxies)
+
+
+def templates(settings: Settings) -> OperatorTemplates:
+    """What the operator replaces by files and by the environment.
+
+    Raises:
+        UsageError: something of it cannot be read or used.
+    """
+    return OperatorTemplates(settings.templates, os.environ)
 
 
 def rules(settings: Settings) -> Rules:

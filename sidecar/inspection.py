@@ -42,7 +42,10 @@ def rendered(settings: Settings, *, skeleton: bool) -> dict[str, str]:
     """The files that HAProxy would start from, by name, the configuration first."""
     settings.check()
     layout = assembly.layout(settings)
-    desired = Desired() if skeleton else _derivation(settings).desired(_ports(settings, layout), {})
+    if skeleton:
+        desired = Desired(overrides=assembly.templates(settings).current)
+    else:
+        desired = _derivation(settings).desired(_ports(settings, layout), {})
     bound = (read_ranges(settings.service_ports) | desired.service_ports) - layout.reserved
     result = assembly.renderer(settings).render(desired, attrs.evolve(layout, bound=bound))
     return {CONFIG_FILE: result.text, **result.maps}
@@ -123,6 +126,7 @@ def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
     yield from _if(fresh["trouble"], "  TROUBLE: {}")
     yield from _if(fresh["pods_untold"], "  no pods are told of, apps go on: {}")
     yield from _if(state.get("credentials_trouble", ""), "  TROUBLE: {}")
+    yield from _if(state.get("templates_trouble", ""), "TROUBLE: {}")
     yield f"reloads: {reloads['count']}" + (f", last: {reloads['last']}" if reloads["last"] else "")
     for reason in reloads["wanted"]:
         yield f"  wanted: {reason}"
@@ -162,7 +166,7 @@ def _ago(moment: float | None) -> str:
 
 def _derivation(settings: Settings) -> Derivation:
     """Everything that Marathon says now, derived."""
-    derivation = Derivation(assembly.rules(settings))
+    derivation = Derivation(assembly.rules(settings), templates=assembly.templates(settings))
     with assembly.client(settings) as marathon:
         found = Asking(marathon, patience=1).everything()
     derivation.snapshot.fetched_all(1, found.apps, found.unreadable)

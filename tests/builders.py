@@ -17,6 +17,7 @@ from sidecar.desired.model import (
     ServerName,
     Value,
 )
+from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 from sidecar.marathon.pods import read_pod
 from sidecar.marathon.schema import App, AppId, Task, read_app
 from sidecar.plan.observed import (
@@ -80,10 +81,11 @@ def desired_of(
     rules: PortRules | None = None,
     incumbents: Mapping[int, BackendName] | None = None,
     resolved: Mapping[str, str] | None = None,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> Desired:
     """What HAProxy should have for these apps."""
     parts = [part_of(app, resolved=resolved) for app in apps]
-    return compose(parts, rules or PortRules(), incumbents or {})
+    return compose(parts, rules or PortRules(), incumbents or {}, overrides)
 
 
 def a_server(number: int = 1, cookie: str | None = None, **fields: Any) -> Server:  # noqa: ANN401 (Server's own)

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from sidecar.desired import naming
-from sidecar.desired.addresses import Endpoint
+from sidecar.desired.backends import backend_of
 from sidecar.desired.claims import PortRules, is_incumbent, port_owners
 from sidecar.desired.derive import AppPart, PortPart
 from sidecar.desired.groups import grouped
@@ -23,16 +22,13 @@ from sidecar.desired.model import (
     MapName,
     Mode,
     Problem,
-    Server,
     Target,
     Text,
     Value,
 )
-from sidecar.desired.replaced import fixed_servers, pieces_of, replaces_server_line, server_of
 from sidecar.desired.routes import Rule, host_entries, wildcards_over
-from sidecar.desired.sections import auth_section, userlist
 from sidecar.desired.templates.filling import TemplateError
-from sidecar.desired.traits import traits
+from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 from sidecar.marathon.schema import AppId
 
 
@@ -40,13 +36,14 @@ def compose(
     parts: Iterable[AppPart],
     rules: PortRules,
     incumbents: Mapping[int, BackendName],
+    overrides: Overrides = NO_OVERRIDES,
 ) -> Desired:
     """Everything that HAProxy should have, from each app's part."""
     ordered = sorted(parts, key=lambda part: part.app_id)
     problems = [problem for part in ordered for problem in part.problems]
     declared = grouped(ordered, problems)
     ports = list(_numbered(declared, rules, problems))
-    backends = _backends(ports, problems)
+    backends = _backends(ports, overrides, problems)
     ports = [port for port in ports if port.backend in backends]
     maps: dict[MapName, dict[str, Value]] = {name: {} for name in MapName}
     _route_hosts(ports, maps, problems)
@@ -69,6 +66,7 @@ def compose(
             for number, port in sorted(owners.items())
             if (frontend := _frontend(port)) is not None
         },
+        overrides,
     )
 
 
@@ -109,33 +107,17 @@ def _assign(port: PortPart, span: range, taken: set[int]) -> int | None:
     return None
 
 
-def _backends(ports: list[PortPart], problems: list[Problem]) -> dict[BackendName, Backend]:
+def _backends(
+    ports: list[PortPart], overrides: Overrides, problems: list[Problem]
+) -> dict[BackendName, Backend]:
     backends: dict[BackendName, Backend] = {}
     for port in ports:
         name = port.backend
         try:
-            pieces = pieces_of(name, port)
-            servers = _servers(port, problems)
+            backends[name] = backend_of(name, port, overrides, problems)
         except TemplateError as error:
             # Without what it asks for, the port might stand open: it has no backend.
             problems.append(Problem(port.app_id, f"port {port.index}", f"its templates: {error}"))
-            continue
-        backends[name] = Backend(
-            name,
-            port.app_id,
-            port.number,
-            attrs.evolve(port.archetype, bare=bool(pieces)),
-            servers,
-            port.kill_grace_seconds,
-            traits(port.labels, port.archetype.mode, port.check),
-            auth_section(name, port),
-            userlist(name, port),
-            pieces,
-            raw_servers=replaces_server_line(port),
-            fixed=fixed_servers(pieces),
-            others=port.others,
-            own_place=port.group is not None,
-        )
     return backends
 
 
@@ -147,41 +129,6 @@ def _frontend(port: PortPart) -> Frontend | None:
     if not words and not labels.bind_address:
         return None
     return Frontend(port.number, labels.bind_address, " ".join(words))
-
-
-def _servers(port: PortPart, problems: list[Problem]) -> tuple[Server, ...]:
-    # One that gets requests comes after one that does not, and counts where both have one name.
-    ordered = sorted(port.endpoints, key=lambda where: not where.parked)
-    endpoints = {
-        naming.server_name(where.host, where.address, where.port): where for where in ordered
-    }
-    if len(endpoints) < len({(where.host, where.address, where.port) for where in ordered}):
-        reason = "two of its tasks have addresses that give one server name"
-        problems.append(Problem(port.app_id, f"port {port.index}", reason))
-    ids = naming.server_ids(endpoints)
-    return tuple(
-        server_of(
-            Server(
-                name,
-                endpoints[name].address,
-                endpoints[name].port,
-                ids[name],
-                cookie=naming.cookie(name) if port.archetype.sticky else None,
-                keywords=_keywords(port, endpoints[name]),
-                weight=endpoints[name].weight,
-                in_maint=endpoints[name].parked,
-            ),
-            port,
-            endpoints[name],
-        )
-        for name in sorted(endpoints)
-    )
-
-
-def _keywords(port: PortPart, where: Endpoint) -> tuple[str, ...]:
-    keywords = port.check.keywords
-    asked = where.check_port if keywords else None
-    return keywords if asked is None else (*keywords, "port", str(asked))
 
 
 def _route_hosts(

@@ -200,7 +200,7 @@ TEMPLATE_LABELS = tuple(
     template
     for template in TEMPLATES.values()
     if template.by_app
-    and template.place in {Place.BACKEND, Place.SERVER}
+    and template.place in {Place.BACKEND, Place.SERVER, Place.USERLIST}
     # HTTP_BACKEND_REDIR is both: as a label it says where to, in marathon-lb too.
     and template.name not in {label.name for label in LABELS}
 )

@@ -12,6 +12,7 @@ from typing import NewType
 
 import attrs
 
+from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 from sidecar.marathon.schema import AppId
 
 BackendName = NewType("BackendName", str)
@@ -80,7 +81,8 @@ class Archetype:
 
     `balance` is HAProxy's algorithm as it stands in the configuration, from a closed set of forms.
     `check_timeout` is in seconds, one of `CHECK_TIMEOUTS`, and 0 where nothing is checked. A `bare`
-    one leaves its rules to the backend's own section, where some of them are replaced.
+    one leaves its rules to the backend's own section, where some of them are replaced. `extras` are
+    replaced rules that only apps with a label have, by a short name of each, sorted.
     """
 
     mode: Mode = attrs.field(order=lambda mode: mode.value)
@@ -89,12 +91,14 @@ class Archetype:
     check: Check = attrs.field(default=Check.NONE, order=lambda check: check.value)
     check_timeout: int = 0
     bare: bool = False
+    extras: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The name of its `defaults` section, from which spares take theirs."""
         balance = self.balance.translate(_BALANCE_TO_NAME).rstrip("-").lower()
-        sticky = [*(["bare"] if self.bare else []), *(["sticky"] if self.sticky else [])]
+        words = {"bare": self.bare, "sticky": self.sticky}
+        sticky = [*self.extras, *(word for word, said in words.items() if said)]
         checked = [] if self.check is Check.NONE else [f"{self.check.value}{self.check_timeout}s"]
         # The algorithm comes last: a header's name may end in anything, also in "-sticky".
         return "-".join([self.mode.value, *sticky, *checked, balance])
@@ -175,6 +179,8 @@ class Backend:
     fixed: frozenset[str] = frozenset()
     others: tuple[AppId, ...] = ()
     own_place: bool = False
+    plain: "Backend | None" = None
+    """The same without what its own app brings in HAProxy's words, where it brings any."""
 
     @property
     def app_ids(self) -> tuple[AppId, ...]:
@@ -252,3 +258,5 @@ class Desired:
     """Whose each service port is, also of apps that have no task at the moment."""
     frontends: Mapping[int, Frontend] = attrs.field(factory=dict)
     """The service ports that are bound in a way of their own."""
+    overrides: Overrides = NO_OVERRIDES
+    """The templates that the operator replaced."""

@@ -9,17 +9,13 @@ from collections.abc import Collection
 
 import attrs
 
-from sidecar.desired.model import Backend, Desired
+from sidecar.desired.model import Desired
 from sidecar.marathon.schema import AppId
 
 
 def raw_apps(desired: Desired) -> tuple[AppId, ...]:
     """The apps that bring any, by id."""
-    found = {
-        backend.app_id
-        for backend in desired.backends.values()
-        if backend.section or backend.preamble or backend.pieces or backend.raw_servers
-    }
+    found = {backend.app_id for backend in desired.backends.values() if backend.plain is not None}
     owners = {port: _owner(desired, port) for port in desired.frontends}
     return tuple(sorted({*found, *(owner for owner in owners.values() if owner is not None)}))
 
@@ -29,7 +25,7 @@ def with_raw_of(desired: Desired, apps: Collection[AppId]) -> Desired:
     return attrs.evolve(
         desired,
         backends={
-            name: backend if backend.app_id in apps else _without_raw(backend)
+            name: backend if backend.app_id in apps else backend.plain or backend
             for name, backend in desired.backends.items()
         },
         frontends={
@@ -38,13 +34,6 @@ def with_raw_of(desired: Desired, apps: Collection[AppId]) -> Desired:
             if _owner(desired, port) in apps
         },
     )
-
-
-def _without_raw(backend: Backend) -> Backend:
-    servers = backend.servers
-    if backend.raw_servers:
-        servers = tuple(attrs.evolve(server, cookie=None, keywords=()) for server in servers)
-    return attrs.evolve(backend, section="", preamble="", pieces={}, servers=servers)
 
 
 def _owner(desired: Desired, port: int) -> AppId | None:

@@ -9,13 +9,15 @@ import attrs
 
 from sidecar.desired.addresses import Endpoint
 from sidecar.desired.derive import PortPart
-from sidecar.desired.model import BackendName, Check, Mode, Server
+from sidecar.desired.model import Archetype, BackendName, Check, Mode, Server
 from sidecar.desired.templates.confinement import check_confined
 from sidecar.desired.templates.filling import TemplateError, fill
+from sidecar.desired.templates.overrides import EXTRAS, Overrides, head_body, without_mode
 from sidecar.desired.templates.reading import lines_of
 from sidecar.desired.templates.table import TEMPLATES
 from sidecar.desired.templates.wording import quoted
 
+_NETWORKS = "_NETWORK_ALLOWED_ACL"
 _LARGEST_PORT = 65535
 _LARGEST_WEIGHT = 256
 
@@ -42,29 +44,78 @@ _USED: Mapping[str, Callable[[PortPart], bool]] = {
 """The pieces of a backend's section, and whether a port uses each."""
 
 
-def pieces_of(backend: BackendName, port: PortPart) -> dict[str, str]:
+def pieces_of(backend: BackendName, port: PortPart, overrides: Overrides) -> dict[str, str]:
     """The pieces of its section that are replaced, filled, by the templates' names.
+
+    There are none where archetypes hold all that is replaced.
 
     Raises:
         TemplateError: one cannot be used for this port.
     """
+    texts = {**overrides.texts, **port.labels.templates}
+    used = [name for name in _used(port) if _is_replaced(name, texts)]
+    if all(name in overrides.shared and name not in port.labels.templates for name in used):
+        return {}
     values = _values(backend, port)
     found: dict[str, str] = {}
-    for name in sorted(_USED.keys() & port.labels.templates.keys()):
-        if not _USED[name](port):
-            continue
-        text = port.labels.templates[name]
-        if name.endswith("_NETWORK_ALLOWED_ACL"):
-            found[name] = "".join(
-                _filled(name, text, {"network_allowed": network})
-                for network in port.labels.networks
-            )
-            closing = name.replace("NETWORK_ALLOWED_ACL", "ACL_ALLOW_DENY")
-            found[closing] = TEMPLATES[closing].text
+    for name in used:
+        if name.endswith(_NETWORKS):
+            found.update(_networks(name, port, texts))
         elif name == "BACKEND_HEAD":
-            found[name] = _body(backend, port, _filled(name, text, values, opened=backend))
+            found[name] = _body(port, _filled(name, texts[name], values, opened=backend))
         else:
-            found[name] = _filled(name, text, values)
+            found[name] = _filled(name, texts[name], values)
+    return found
+
+
+def extras_of(port: PortPart, overrides: Overrides) -> tuple[str, ...]:
+    """What its archetype holds that only ports with its labels have."""
+    return tuple(
+        sorted(EXTRAS[name] for name in _used(port) if name in overrides.shared & EXTRAS.keys())
+    )
+
+
+def _used(port: PortPart) -> list[str]:
+    return [name for name, uses in _USED.items() if uses(port)]
+
+
+def _is_replaced(name: str, texts: Mapping[str, str]) -> bool:
+    """Whether a piece is; a list of networks is also when what closes it is."""
+    return name in texts or (name.endswith(_NETWORKS) and _closing(name) in texts)
+
+
+def _networks(name: str, port: PortPart, texts: Mapping[str, str]) -> dict[str, str]:
+    closing = _closing(name)
+    text = texts.get(name, TEMPLATES[name].text)
+    return {
+        name: "".join(
+            _filled(name, text, {"network_allowed": network}) for network in port.labels.networks
+        ),
+        closing: texts.get(closing, TEMPLATES[closing].text),
+    }
+
+
+def _closing(name: str) -> str:
+    """The template that ends a list of networks."""
+    return f"{name.removesuffix(_NETWORKS)}_ACL_ALLOW_DENY"
+
+
+def archetype_pieces(archetype: Archetype, overrides: Overrides) -> dict[str, str]:
+    """What an archetype holds in the place of our own rules, by template."""
+    checks = {Check.HTTP: "BACKEND_HTTP_HEALTHCHECK_OPTIONS"}
+    checks[Check.CONNECT] = "BACKEND_TCP_HEALTHCHECK_OPTIONS"
+    used = {
+        "BACKEND_HEAD",
+        "BACKEND_HTTP_OPTIONS",
+        *(["BACKEND_STICKY_OPTIONS"] if archetype.sticky else []),
+        *([checks[archetype.check]] if archetype.check is not Check.NONE else []),
+        *(name for name, word in EXTRAS.items() if word in archetype.extras),
+    }
+    found = {name: overrides.texts[name] for name in sorted(used & overrides.shared)}
+    if "BACKEND_HEAD" in found:
+        body = head_body(found["BACKEND_HEAD"])
+        values = {"balance": archetype.balance, "mode": archetype.mode.value}
+        found["BACKEND_HEAD"] = without_mode(fill(TEMPLATES["BACKEND_HEAD"], body, values))
     return found
 
 
@@ -74,21 +125,19 @@ def fixed_servers(pieces: Mapping[str, str]) -> frozenset[str]:
     return frozenset(words[1] for words in lines if words[:1] == ["server"] and len(words) > 1)
 
 
-def replaces_server_line(port: PortPart) -> bool:
+def replaces_server_line(port: PortPart, overrides: Overrides) -> bool:
     """Whether a template says what stands in the lines of its servers."""
-    name = _check_template(port)
-    return "BACKEND_SERVER_OPTIONS" in port.labels.templates or (
-        name is not None and name in port.labels.templates
-    )
+    replaced = overrides.texts.keys() | port.labels.templates.keys()
+    return "BACKEND_SERVER_OPTIONS" in replaced or _check_template(port) in replaced
 
 
-def server_of(server: Server, port: PortPart, where: Endpoint) -> Server:
+def server_of(server: Server, port: PortPart, where: Endpoint, overrides: Overrides) -> Server:
     """A server as its port's templates would have it.
 
     Raises:
         TemplateError: they cannot be used for it.
     """
-    texts = port.labels.templates
+    texts = {**overrides.texts, **port.labels.templates}
     name = _check_template(port)
     if name is not None and name in texts:
         filled = _filled(name, texts[name], _check_values(port, where.check_port))
@@ -129,7 +178,8 @@ def _from_line(server: Server, text: str, where: Endpoint) -> Server:
         server,
         port=number,
         cookie=_taken(rest, "cookie"),
-        weight=server.weight if weight is None else int(weight),
+        # A canary's share says how many requests come, whatever the line says.
+        weight=server.weight if weight is None or server.weight != 1 else int(weight),
         keywords=tuple(rest),
     )
 
@@ -163,17 +213,13 @@ def _filled(name: str, text: str, values: Mapping[str, object], *, opened: str =
     return filled
 
 
-def _body(backend: BackendName, port: PortPart, text: str) -> str:
+def _body(port: PortPart, text: str) -> str:
     """What follows the line that begins a backend; its mode is settled already."""
-    kept: list[str] = []
-    for line, words in zip(text.split("\n"), lines_of(text), strict=True):
-        if words[:1] == ["mode"] and words[1:] != [port.archetype.mode.value]:
-            raise TemplateError(
-                f"BACKEND_HEAD: its mode must be {port.archetype.mode.value}; use the label MODE"
-            )
-        if words[:1] != ["mode"] and words != ["backend", backend]:
-            kept.append(line)
-    return "\n".join(kept)
+    body = head_body(text)
+    mode = port.archetype.mode.value
+    if any(words[:1] == ["mode"] and words[1:] != [mode] for words in lines_of(body)):
+        raise TemplateError(f"BACKEND_HEAD: its mode must be {mode}; use the label MODE")
+    return without_mode(body)
 
 
 def _values(backend: BackendName, port: PortPart) -> dict[str, object]:

@@ -5,14 +5,28 @@ Whatever stands here is structure: a backend that has it is made by a reload.
 
 from sidecar.desired.derive import PortPart
 from sidecar.desired.model import BackendName, Mode
+from sidecar.desired.templates.confinement import check_confined
+from sidecar.desired.templates.filling import fill
+from sidecar.desired.templates.overrides import Overrides
+from sidecar.desired.templates.table import TEMPLATES
 
 
-def userlist(backend: BackendName, port: PortPart) -> str:
-    """The section with the one user that AUTH lets in; empty without AUTH."""
+def userlist(backend: BackendName, port: PortPart, overrides: Overrides) -> str:
+    """The section with the one user that AUTH lets in; empty without AUTH.
+
+    Raises:
+        TemplateError: the template of it cannot be used.
+    """
     auth = port.labels.auth if port.archetype.mode is Mode.HTTP else None
     if auth is None:
         return ""
-    return f"userlist {_list_of(backend)}\n    user {auth.user} password {auth.password_hash}"
+    name = "USERLIST_HEAD"
+    template = TEMPLATES[name]
+    text = port.labels.templates.get(name) or overrides.texts.get(name) or template.text
+    values = {"backend": backend, "user": auth.user, "passwd": auth.password_hash}
+    filled = fill(template, text, values)
+    check_confined(filled, opens=template.opens, name=_list_of(backend))
+    return filled.rstrip("\n")
 
 
 def auth_section(backend: BackendName, port: PortPart) -> str:
@@ -26,4 +40,4 @@ def auth_section(backend: BackendName, port: PortPart) -> str:
 
 
 def _list_of(backend: BackendName) -> str:
-    return f"mlb_users_{backend}"
+    return f"user_{backend}"

@@ -25,6 +25,12 @@ from sidecar.desired.model import (
     Server,
     TraitMap,
 )
+from sidecar.desired.replaced import archetype_pieces
+from sidecar.desired.templates.filling import fill
+from sidecar.desired.templates.head import Head, read_head
+from sidecar.desired.templates.overrides import Overrides
+from sidecar.desired.templates.reading import lines_of
+from sidecar.desired.templates.table import TEMPLATES
 from sidecar.desired.templates.wording import quoted
 from sidecar.haproxy.proxies import Proxies
 from sidecar.plan import facts as stated
@@ -42,6 +48,9 @@ NOTHING = "-"
 """How an empty statement is written, since HAProxy takes no empty value."""
 
 _SECTIONS = ("GLOBAL", "FRONTEND_DEFAULTS", "HTTP", "HTTPS", "APPID", "SERVICE_PORTS", "STATS")
+_FRONTEND_HEADS = frozenset(
+    {"HTTP_FRONTEND_HEAD", "HTTPS_FRONTEND_HEAD", "HTTP_FRONTEND_APPID_HEAD"}
+)
 _RANGES_IN_A_LINE = 20  # HAProxy's configuration lines are at most 2048 characters
 _COMMON_BALANCES = ("roundrobin", "leastconn", "first", "random", "source", "uri")
 _HASHED = ("source", "uri", "hdr(")
@@ -65,7 +74,7 @@ class Layout:
     """Where everything is: folders, addresses, ports and the size of the pools.
 
     `state_dir` and `share_dir` are absolute; the latter holds `lua/`, whose content `lua_digest`
-    stands for. A frontend whose port is
+    stands for. HAProxy does not start with more than `largest_maxconn`. A frontend whose port is
     None is left out. `bound` are the service ports to bind, out of `service_ports` (the setting's
     text) and whatever apps ask for beside it.
     """
@@ -83,6 +92,7 @@ class Layout:
     spares_each: int = 2
     lua_digest: str = ""
     maxconn: int = 0
+    largest_maxconn: int | None = None
     second_socket: str = ""
 
     @property
@@ -126,7 +136,7 @@ class Renderer:
         expected = self.expected(desired, layout)
         # A port is bound once: what has a frontend of its own is cut out of the range.
         cut = attrs.evolve(layout, bound=layout.bound - frozenset(desired.frontends))
-        sections = dict(self._sections(cut))
+        sections = dict(self._sections(cut, desired.overrides))
         text = self._template("haproxy.cfg.j2").render(
             global_section=sections.pop("GLOBAL"),
             facts=stated.in_pieces(
@@ -139,8 +149,12 @@ class Renderer:
                 }
             ),
             nothing=NOTHING,
+            head=_head_of(desired.overrides, layout).sections,
             frontends="\n\n".join([*sections.values(), *self._own_frontends(desired, layout)]),
-            archetypes=[self._archetype(archetype, layout.state_dir) for archetype in archetypes],
+            archetypes=[
+                self._archetype(archetype, layout.state_dir, desired.overrides)
+                for archetype in archetypes
+            ],
             backends=[self._backend(backend, layout.state_dir) for backend in backends],
             spares=[
                 (spare_name(name, number + 1), name)
@@ -153,24 +167,34 @@ class Renderer:
     def expected(self, desired: Desired, layout: Layout) -> Expected:
         """What that configuration states about itself, but for the ports it binds."""
         # Which ports are bound is compared port by port, so it does not count as a change.
-        sections = self._sections(attrs.evolve(layout, bound=frozenset()))
+        sections = self._sections(attrs.evolve(layout, bound=frozenset()), desired.overrides)
+        head = _head_of(desired.overrides, layout).sections
         return Expected(
             {
                 # One that is left out is stated too: that it was there before is a difference.
                 **{name: _digest(sections.get(name, "")) for name in _SECTIONS},
+                "HEAD": _digest(head),
                 "RANGE": layout.service_ports.replace(" ", ""),
             },
             {
-                archetype.name: _digest(self._archetype(archetype, layout.state_dir))
+                archetype.name: _digest(
+                    self._archetype(archetype, layout.state_dir, desired.overrides)
+                )
                 for archetype in archetypes_of(desired.backends.values())
             },
         )
 
-    def _section_texts(self, layout: Layout) -> dict[str, str]:
+    def _section_texts(self, layout: Layout, overrides: Overrides) -> dict[str, str]:
         absent = {"HTTP": layout.http_port is None, "HTTPS": layout.https_port is None}
         return {
             name: self._template(f"sections/{name.lower()}.cfg.j2")
-            .render(layout=layout, bind_lines=_bind_lines(layout), proxies=self._proxies)
+            .render(
+                layout=layout,
+                bind_lines=_bind_lines(layout),
+                proxies=self._proxies,
+                head=_head_of(overrides, layout) if "HEAD" in overrides.texts else None,
+                front=_frontend_heads(overrides, layout),
+            )
             .strip()
             for name in _SECTIONS
             if not absent.get(name)
@@ -185,12 +209,16 @@ class Renderer:
             for port, frontend in sorted(desired.frontends.items())
         ]
 
-    def _archetype_text(self, archetype: Archetype, state_dir: str) -> str:
+    def _archetype_text(self, archetype: Archetype, state_dir: str, overrides: Overrides) -> str:
+        pieces = archetype_pieces(archetype, overrides)
+        # Where the balance may be replaced, it may be replaced by one of these.
+        hashed = archetype.balance.startswith(_HASHED) or "BACKEND_HEAD" in pieces
+        rules = self._rules_text(archetype, state_dir, replaced=pieces)
         text = self._template("sections/archetype.cfg.j2").render(
             archetype=archetype,
-            # Of a bare one the balance may be replaced.
-            hashed=archetype.bare or archetype.balance.startswith(_HASHED),
-            rules="" if archetype.bare else self._rules_text(archetype, state_dir),
+            hashed=hashed or archetype.bare,
+            defaults=_head_of(overrides, None).defaults,
+            rules="" if archetype.bare else rules,
             proxies=self._proxies,
         )
         return text.strip()
@@ -279,6 +307,25 @@ def _own_bind(frontend: Frontend, layout: Layout) -> str:
     if ":" in address and not address.startswith("["):
         address = f"[{address}]"
     return f"{address}:{frontend.port} {frontend.options}".rstrip()
+
+
+def _head_of(overrides: Overrides, layout: Layout | None) -> Head:
+    """The operator's head of the file; without a layout its `defaults` alone are right."""
+    text = overrides.texts.get("HEAD", "")
+    return read_head(text, stats_port=layout.stats_port if layout else 0)
+
+
+def _frontend_heads(overrides: Overrides, layout: Layout) -> dict[str, str]:
+    """How the operator begins the frontends, by template; ours say where their defaults are."""
+    values = {"sslCerts": f"crt-list {layout.state_dir}/crt-list.txt"}
+    found: dict[str, str] = {}
+    for name in sorted(_FRONTEND_HEADS & overrides.texts.keys()):
+        text = fill(TEMPLATES[name], overrides.texts[name], values)
+        lines = text.split("\n")
+        first = next(place for place, words in enumerate(lines_of(text)) if words)
+        lines[first] = f"{lines[first].rstrip()} from mlb-frontends"
+        found[name] = "\n".join(lines).rstrip()
+    return found
 
 
 def _server_text(server: Server) -> str:

@@ -126,9 +126,16 @@ def start(binary: str, config: Path, folder: Path, *, timeout: float = _START_TA
 
 def open_files_allow(connections: int) -> bool:
     """Whether a process that we start may have so many connections: more keep HAProxy down."""
+    most = most_connections()
+    return most is None or connections <= most
+
+
+def most_connections() -> int | None:
+    """How many connections a process that we start may have; None where nothing limits them."""
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 2 * connections + _FILES_BESIDE_CONNECTIONS
-    return limit == resource.RLIM_INFINITY or needed <= limit
+    if limit == resource.RLIM_INFINITY:
+        return None
+    return max(0, (limit - _FILES_BESIDE_CONNECTIONS) // 2)
 
 
 def _found(binary: str) -> str:

@@ -17,6 +17,7 @@ from sidecar.desired.model import BackendName, Desired, Problem, ServerName
 from sidecar.marathon.schema import App, AppId, Task
 from sidecar.marathon.snapshot import AppRecord, Snapshot
 from sidecar.plan.observed import Observed, ObservedServer
+from sidecar.reconcile.templates import OperatorTemplates
 
 _MOST_REFUSED = 10  # of one app; the oldest is forgotten
 
@@ -39,8 +40,14 @@ class _Form:
 class Derivation:
     """Turns what is known into what is desired."""
 
-    def __init__(self, rules: Rules, snapshot: Snapshot | None = None) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        snapshot: Snapshot | None = None,
+        templates: OperatorTemplates | None = None,
+    ) -> None:
         self._rules = rules
+        self.templates = templates or OperatorTemplates()
         self.snapshot = snapshot or Snapshot(await_health=rules.health_check)
         self._forms: dict[AppId, _Form] = {}
         self._parts: dict[AppId, AppPart] = {}
@@ -49,7 +56,7 @@ class Derivation:
 
     def copy(self) -> "Derivation":
         """A second one that can go another way; used to look at a full fetch before it counts."""
-        other = Derivation(self._rules, self.snapshot.copy())
+        other = Derivation(self._rules, self.snapshot.copy(), self.templates)
         other._forms = dict(self._forms)
         other._parts = dict(self._parts)
         other._resolved = dict(self._resolved)
@@ -72,7 +79,7 @@ class Derivation:
 
     def desired(self, ports: PortRules, incumbents: Mapping[int, BackendName]) -> Desired:
         """All parts put together."""
-        return compose(self._parts.values(), ports, incumbents)
+        return compose(self._parts.values(), ports, incumbents, self.templates.current)
 
     def unresolved(self) -> frozenset[str]:
         """The host names of tasks that have no address yet."""
@@ -125,6 +132,7 @@ class Derivation:
 
     def take(self) -> None:
         """HAProxy took everything as it is now."""
+        self.templates.take()
         for app_id, form in self._forms.items():
             if form.taken is not form.good and form.good is not None:
                 self._forms[app_id] = attrs.evolve(form, taken=form.good)

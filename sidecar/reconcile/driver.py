@@ -211,6 +211,10 @@ class Driver:
     def _sift(self, wants: Wants) -> bool:
         """Leave apps whose raw configuration HAProxy refuses as they were; whether any are."""
         before = self.desired.problems
+        why = self._sieve.against_templates(self.desired, self._ports.layout, self._version)
+        if why:
+            wants.refuse_templates(why)
+            self._want_now(wants)
 
         def refused() -> Mapping[AppId, str]:
             return self._sieve.refused(self.desired, self._ports.layout, self._version)
@@ -218,7 +222,7 @@ class Driver:
         found = sift(wants, refused, again=lambda: self._want_now(wants))
         if found:
             narrate_problems(before, self.desired.problems)
-        return found
+        return found or bool(why)
 
     def _take_note(
         self, report: CycleReport, *, since: float | None, audit: bool, changed: bool

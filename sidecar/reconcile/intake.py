@@ -170,6 +170,7 @@ class Intake:
         if pods_untold and pods_untold != self._pods_untold:
             log.warning("pods not told, apps go on", reason=pods_untold)
         self._pods_untold = pods_untold
+        candidate.templates.refresh()
         # Addresses may change; every full fetch looks all names up again.
         for host in sorted(candidate.named_hosts()):
             self._resolve(host)

@@ -119,6 +119,10 @@ class Writer:
         """HAProxy does not take the raw configuration of these apps."""
         self._intake.refuse(reasons)
 
+    def refuse_templates(self, reason: str) -> None:
+        """HAProxy does not take the operator's templates."""
+        self._intake.derivation.templates.refuse(reason)
+
     def take(self) -> None:
         """HAProxy took everything as it is desired now."""
         self._intake.derivation.take()

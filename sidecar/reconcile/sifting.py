@@ -12,6 +12,7 @@ import structlog
 
 from sidecar.desired.model import Desired
 from sidecar.desired.raw import raw_apps, with_raw_of
+from sidecar.desired.templates.overrides import NO_OVERRIDES
 from sidecar.errors import HaproxyError, StateFolderError
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.marathon.schema import AppId
@@ -32,6 +33,23 @@ class Sieve:
     def __init__(self, engine: Engine, renderer: Renderer) -> None:
         self._engine = engine
         self._renderer = renderer
+        self._good = NO_OVERRIDES
+
+    def against_templates(self, desired: Desired, layout: Layout, version: str) -> str:
+        """What HAProxy says against the operator's templates without what apps bring; or nothing.
+
+        Only templates that it has not taken yet are tried.
+        """
+        if desired.overrides == self._good or self._engine.unchecked(version):
+            return ""
+        try:
+            text = self._engine.complaint(self._renderer.render(with_raw_of(desired, ()), layout))
+        except (HaproxyError, StateFolderError) as error:
+            log.error("raw configuration not checked", reason=one_line(error))
+            return ""
+        if not text:
+            self._good = desired.overrides
+        return first_alert(text) if text else ""
 
     def refused(self, desired: Desired, layout: Layout, version: str) -> Mapping[AppId, str]:
         """The apps whose raw configuration HAProxy of this version refuses, and its words.

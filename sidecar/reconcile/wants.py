@@ -20,5 +20,12 @@ class Wants(Protocol):
     def refuse(self, reasons: Mapping[AppId, str]) -> None:
         """HAProxy does not take these apps' raw configuration: something else is to be wanted."""
 
+    def refuse_templates(self, reason: str) -> None:
+        """HAProxy does not take the operator's templates: the last good ones are to be wanted.
+
+        Raises:
+            UsageError: there are none.
+        """
+
     def take(self) -> None:
         """HAProxy takes everything that is wanted now."""

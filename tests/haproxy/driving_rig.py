@@ -22,6 +22,7 @@ from sidecar.reconcile.driver import Driver
 from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.gate import ReloadGate
 from sidecar.reconcile.scribe import Scribe, write_page
+from sidecar.reconcile.templates import OperatorTemplates
 from sidecar.settings import Settings
 from sidecar.side_files import write_side_files
 from tests.builders import a_task, an_app, desired_of
@@ -66,10 +67,11 @@ class Apps:
     apps: list[App] = attrs.field(factory=list)
     kept: frozenset[AppId] = frozenset()
     refused: dict[AppId, str] = attrs.field(factory=dict)
+    templates: OperatorTemplates = attrs.field(factory=OperatorTemplates)
 
     def desired(self, ports: PortRules, incumbents: Mapping[int, BackendName]) -> Desired:
         """Everything that HAProxy should have."""
-        return desired_of(self.apps, ports, incumbents)
+        return desired_of(self.apps, ports, incumbents, overrides=self.templates.current)
 
     def protected(self) -> Collection[AppId]:
         """Apps that lose nothing for now."""
@@ -80,8 +82,13 @@ class Apps:
         self.refused.update(reasons)
         self.apps = [app for app in self.apps if app.id not in reasons]
 
+    def refuse_templates(self, reason: str) -> None:
+        """Back to the last good ones."""
+        self.templates.refuse(reason)
+
     def take(self) -> None:
-        """Nothing is remembered here."""
+        """HAProxy runs with the templates of now."""
+        self.templates.take()
 
 
 @attrs.define
@@ -120,7 +127,11 @@ class Wheel:
 
 
 def a_wheel(
-    settings: Settings, *apps: App, renderer: Renderer | None = None, whole_blocks: bool = False
+    settings: Settings,
+    *apps: App,
+    renderer: Renderer | None = None,
+    whole_blocks: bool = False,
+    templates: OperatorTemplates | None = None,
 ) -> Wheel:
     """A driver that has done nothing yet."""
     write_side_files(settings)
@@ -132,6 +143,7 @@ def a_wheel(
     ports = BoundPorts(layout, engine.busy, whole_blocks=whole_blocks)
     gate = ReloadGate(interval=settings.reload_interval)
     scribe = Scribe(lambda page: write_page(page, render, engine), clock=clock)
+    wants = Apps(list(apps), templates=templates or OperatorTemplates())
     driver = Driver(
         engine=engine,
         cycle=cycle,
@@ -142,9 +154,7 @@ def a_wheel(
         gate=gate,
         clock=clock,
     )
-    return Wheel(
-        settings, engine, cycle, ports, gate, scribe, driver, clock, wants=Apps(list(apps))
-    )
+    return Wheel(settings, engine, cycle, ports, gate, scribe, driver, clock, wants=wants)
 
 
 @contextlib.contextmanager

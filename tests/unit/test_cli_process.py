@@ -50,6 +50,24 @@ def test_a_usage_error_is_one_line_and_code_2() -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_a_template_that_cannot_be_used_is_one_line_and_code_2(folder: Path) -> None:
+    """The line names the file; nothing was begun."""
+    (folder / "HAPROXY_HEAD").mkdir()
+    done = subprocess.run(
+        [*PROGRAM, "run", "--state-dir", str(folder), "--templates", str(folder)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"mlb-sidecar: the template {folder}/HAPROXY_HEAD cannot be read: Is a directory\n"
+    )
+
+
 @contextmanager
 def running(folder: Path, log: Path, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A sidecar whose Marathon is away; it and its HAProxy are ended."""

@@ -27,10 +27,11 @@ def read_template(template: Template, text: str) -> str:
     written = normalized(text)
     check_names(template, written)
     modern = translate(written)
+    if template.place is Place.GLOBAL:  # the whole head of the file, which has many sections
+        return modern
     # Each placeholder stands for itself, so that a complaint shows what was written.
     sample = fill(template, modern, {name: f"{{{name}}}" for name in template.placeholders})
-    name = f"{{{_opened(template)}}}" if template.opens else ""
-    check_confined(sample, opens=template.opens, name=name)
+    check_confined(sample, opens=template.opens, name=_opened(template, sample))
     if template.place is Place.SERVER and sum(bool(words) for words in lines_of(sample)) > 1:
         raise TemplateError("it is more than one line")
     if template.place is Place.BACKEND:
@@ -63,6 +64,13 @@ def lines_of(text: str) -> Iterator[list[str]]:
     return (words_of(line) for line in text.split("\n"))
 
 
-def _opened(template: Template) -> str:
-    """The placeholder that names the section which a template begins."""
-    return template.placeholders[0]
+def _opened(template: Template, text: str) -> str:
+    """The name of the section that a template must begin; some may have any name."""
+    own = _first_words(template.text)[1:2] if template.opens else []
+    if own and "{" in own[0]:
+        return own[0]
+    return "".join(_first_words(text)[1:2]) if own else ""
+
+
+def _first_words(text: str) -> list[str]:
+    return next((words for words in lines_of(text) if words), [])

@@ -3,6 +3,7 @@ import pytest
 
 from sidecar.errors import HaproxyError
 from sidecar.haproxy.capabilities import Capabilities, read_program, read_version, read_worker
+from tests.builders import a_backend, a_server
 
 # Out of the replies of the running binaries: what tells them apart, and lines of every shape.
 HELP = {
@@ -49,7 +50,6 @@ del backend [WORKER]
 publish backend [WORKER]
 unpublish backend [WORKER]
 """
-from tests.builders import a_backend, a_server
 
 
 @pytest.mark.parametrize(

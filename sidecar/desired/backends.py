@@ -1,0 +1,93 @@
+"""One service port's backend: its servers, its traits, and what templates make of it."""
+
+import attrs
+
+from sidecar.desired import naming
+from sidecar.desired.addresses import Endpoint
+from sidecar.desired.derive import PortPart
+from sidecar.desired.model import Backend, BackendName, Problem, Server
+from sidecar.desired.replaced import (
+    extras_of,
+    fixed_servers,
+    pieces_of,
+    replaces_server_line,
+    server_of,
+)
+from sidecar.desired.sections import auth_section, userlist
+from sidecar.desired.templates.overrides import Overrides
+from sidecar.desired.traits import traits
+
+
+def backend_of(
+    name: BackendName, port: PortPart, overrides: Overrides, problems: list[Problem]
+) -> Backend:
+    """A backend as labels and templates ask for it.
+
+    Raises:
+        TemplateError: a template cannot be used for it.
+    """
+    made = _made(name, port, overrides, problems)
+    if not (port.labels.templates or port.labels.auth):
+        return made
+    plain_port = attrs.evolve(port, labels=attrs.evolve(port.labels, templates={}, auth=None))
+    plain = _made(name, plain_port, overrides, [])
+    return made if made == plain else attrs.evolve(made, plain=plain)
+
+
+def _made(
+    name: BackendName, port: PortPart, overrides: Overrides, problems: list[Problem]
+) -> Backend:
+    pieces = pieces_of(name, port, overrides)
+    extras = () if pieces else extras_of(port, overrides)
+    return Backend(
+        name,
+        port.app_id,
+        port.number,
+        attrs.evolve(port.archetype, bare=bool(pieces), extras=extras),
+        _servers(port, overrides, problems),
+        port.kill_grace_seconds,
+        traits(port.labels, port.archetype.mode, port.check),
+        auth_section(name, port),
+        userlist(name, port, overrides),
+        pieces,
+        raw_servers=replaces_server_line(port, overrides),
+        fixed=fixed_servers(pieces),
+        others=port.others,
+        own_place=port.group is not None,
+    )
+
+
+def _servers(port: PortPart, overrides: Overrides, problems: list[Problem]) -> tuple[Server, ...]:
+    # One that gets requests comes after one that does not, and counts where both have one name.
+    ordered = sorted(port.endpoints, key=lambda where: not where.parked)
+    endpoints = {
+        naming.server_name(where.host, where.address, where.port): where for where in ordered
+    }
+    if len(endpoints) < len({(where.host, where.address, where.port) for where in ordered}):
+        reason = "two of its tasks have addresses that give one server name"
+        problems.append(Problem(port.app_id, f"port {port.index}", reason))
+    ids = naming.server_ids(endpoints)
+    return tuple(
+        server_of(
+            Server(
+                name,
+                endpoints[name].address,
+                endpoints[name].port,
+                ids[name],
+                cookie=naming.cookie(name) if port.archetype.sticky else None,
+                keywords=_keywords(port, endpoints[name]),
+                weight=endpoints[name].weight,
+                in_maint=endpoints[name].parked,
+            ),
+            port,
+            endpoints[name],
+            overrides,
+        )
+        for name in sorted(endpoints)
+    )
+
+
+def _keywords(port: PortPart, where: Endpoint) -> tuple[str, ...]:
+    keywords = port.check.keywords
+    asked = where.check_port if keywords else None
+    return keywords if asked is None else (*keywords, "port", str(asked))
