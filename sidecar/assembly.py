@@ -11,9 +11,15 @@ import structlog
 
 from sidecar.desired.derive import Rules
 from sidecar.errors import HaproxyError, UsageError
+from sidecar.haproxy.capabilities import read_program
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.haproxy.folder import StateFolder, socket_path_problem
-from sidecar.haproxy.process import haproxy_version, most_connections, open_files_allow
+from sidecar.haproxy.process import (
+    haproxy_version,
+    most_connections,
+    open_files_allow,
+    runtime_commands,
+)
 from sidecar.haproxy.proxies import Proxies
 from sidecar.marathon.client import MarathonClient
 from sidecar.marathon.credentials import Credentials, authority_of
@@ -88,12 +94,24 @@ def layout(settings: Settings) -> Layout:
         appid_port=settings.appid_port,
         stats_port=settings.stats_port,
         service_ports=settings.service_ports,
+        makes_backends=_makes_backends(settings),
         spares=settings.spares,
         spares_each=settings.spares_each,
         maxconn=settings.maxconn if room_for_maxconn(settings) else 0,
         second_socket=settings.second_socket,
         largest_maxconn=None if settings.beside else most_connections(),
     )
+
+
+def _makes_backends(settings: Settings) -> bool:
+    """Whether the HAProxy that we start does; of one beside us that is known when it answers."""
+    program = None if settings.beside else haproxy_program(settings)
+    if program is None:
+        return False
+    try:
+        return read_program(haproxy_version(program), runtime_commands(program)).makes_backends
+    except HaproxyError:
+        return False  # its start will say what is wrong with it
 
 
 def room_for_maxconn(settings: Settings) -> bool:

@@ -67,7 +67,7 @@ def planned(settings: Settings) -> Planned:
     settings.check()
     layout = assembly.layout(settings)
     cycle = Cycle(assembly.placement(settings).admin_socket, layout.state_dir)
-    observed = cycle.observe()
+    observed, can = cycle.observe(), cycle.capabilities
     derivation = _derivation(settings)
     derivation.remember(observed)
     derivation.update(derivation.snapshot.app_ids())
@@ -77,10 +77,10 @@ def planned(settings: Settings) -> Planned:
         observed,
         assembly.renderer(settings).expected(desired, layout),
         protected=derivation.without_form(),
-        static_cookies=cycle.capabilities.static_cookies,
-        static=cycle.capabilities.static_word,
+        static_cookies=can.static_cookies,
+        static=can.static_word,
+        makes_backends=can.makes_backends,
     )
-    can = cycle.capabilities
     return Planned(
         tuple(command for step in found.steps for command in _words(step, layout.state_dir, can)),
         tuple(str(reason) for reason in found.reasons),

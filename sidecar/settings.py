@@ -191,15 +191,15 @@ class Settings:
         metavar="TARGET",
     )
     spares: int = _option(
-        16, "HAProxy", "Spare backends for the archetype most in use.", metavar="N"
+        16, "HAProxy", "Spare backends for the archetype most in use, before 3.4.", metavar="N"
     )
     spares_each: int = _option(
-        2, "HAProxy", "Spare backends for each other archetype.", metavar="N"
+        2, "HAProxy", "Spare backends for each other archetype, before 3.4.", metavar="N"
     )
     true_names: str = _option(
         "never",
         "HAProxy",
-        "quiet: one reload after a minute without events gives spares their apps' names.",
+        "quiet: before 3.4, one reload after a minute without events gives spares true names.",
         choices=("never", "quiet"),
     )
     reload_interval: float = _option(

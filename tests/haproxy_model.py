@@ -11,22 +11,28 @@ import attrs
 
 from sidecar.desired.model import Desired, MapName, ServerName, TraitMap
 from sidecar.haproxy.config import FACT_PREFIX, NOTHING, Layout, Rendered, Renderer
+from sidecar.plan import facts as stated
 from sidecar.plan.facts import put_together
 from sidecar.plan.maps import encode_entries
 from sidecar.plan.observed import ALL_MAPS, Observed, ObservedServer, State
 from sidecar.plan.steps import (
+    AddBackend,
     AddEntry,
     AddServer,
+    BackendStep,
+    DeleteBackend,
     DeleteEntry,
     DeleteServer,
     EnableServer,
     MoveServer,
+    PublishBackend,
     ReplaceMap,
     ServerStep,
     SetEntry,
     Step,
     StopServer,
     WeighServer,
+    WithdrawBackend,
 )
 from sidecar.plan.traits import encode_traits
 
@@ -45,13 +51,21 @@ class ModelServer(ObservedServer):
     cookie: str | None = None
 
 
+@attrs.frozen
+class ModelObserved(Observed):
+    """A worker with what HAProxy knows of it but does not report: which backends get no traffic."""
+
+    makes_backends: bool = False
+    unpublished: frozenset[str] = frozenset()
+
+
 class RefusedError(Exception):
     """HAProxy would refuse this step."""
 
 
 def observe(
     desired: Desired, renderer: Renderer, layout: Layout, rendered: Rendered | None = None
-) -> Observed:
+) -> ModelObserved:
     """What a process that was started from the rendered configuration reports."""
     files = rendered or renderer.render(desired, layout)
     backends: dict[str, dict[ServerName, ObservedServer]] = {}
@@ -66,7 +80,7 @@ def observe(
             facts[stated[1]] = "" if stated[2] == NOTHING else stated[2]
     facts = put_together(facts)
     maps = {file: read_map_file(files.maps[file]) for file in ALL_MAPS}
-    return Observed(1, backends, maps, facts)
+    return ModelObserved(1, backends, maps, facts, layout.makes_backends)
 
 
 def read_map_file(text: str) -> dict[str, str | None]:
@@ -100,6 +114,9 @@ def apply(step: Step, observed: Observed, busy: Collection[tuple[str, str]] = ()
     match step:
         case AddEntry() | SetEntry() | DeleteEntry() | ReplaceMap():
             return _with_map(step, observed)
+        case AddBackend() | PublishBackend() | WithdrawBackend() | DeleteBackend():
+            assert isinstance(observed, ModelObserved)
+            return _with_backend(step, observed)
         case _:
             return _with_server(step, observed, busy)
 
@@ -123,6 +140,29 @@ def _with_map(step: AddEntry | SetEntry | DeleteEntry | ReplaceMap, observed: Ob
         case _:
             assert_never(step)
     return attrs.evolve(observed, maps={**observed.maps, step.file: entries})
+
+
+def _with_backend(step: BackendStep, observed: ModelObserved) -> Observed:
+    _demand(observed.makes_backends, "unknown command")
+    name, backends, unpublished = step.backend, dict(observed.backends), observed.unpublished
+    if isinstance(step, AddBackend):
+        _demand(name not in backends, f"backend {name} is there already")
+        made = stated.read_digests(observed.facts[stated.ARCHETYPES])
+        _demand(step.archetype in made, f"no defaults {step.archetype}")
+        backends[name] = {}
+        return attrs.evolve(observed, backends=backends, unpublished=unpublished | {name})
+    _demand(name in backends, f"no backend {name}")
+    match step:
+        case PublishBackend():
+            unpublished -= {name}
+        case WithdrawBackend():
+            unpublished |= {name}
+        case DeleteBackend():
+            _demand(not backends[name], f"{name} has servers")
+            _demand(name in unpublished, f"{name} is published")
+            del backends[name]
+            unpublished -= {name}
+    return attrs.evolve(observed, backends=backends, unpublished=unpublished)
 
 
 def _with_server(
@@ -301,12 +341,18 @@ def _looked_up(observed: Observed, host: str, path: str) -> str | None:
 
 
 def usable_backends(observed: Observed) -> frozenset[str]:
-    """The HAProxy backends that have a usable server."""
+    """The HAProxy backends that have a usable server, and get traffic."""
     return frozenset(
         name
         for name, servers in observed.backends.items()
-        if any(server.usable and server.weight for server in servers.values())
+        if name not in _unpublished(observed)
+        and any(server.usable and server.weight for server in servers.values())
     )
+
+
+def _unpublished(observed: Observed) -> frozenset[str]:
+    """The backends that get no traffic, as far as that is known: a real HAProxy does not say."""
+    return observed.unpublished if isinstance(observed, ModelObserved) else frozenset()
 
 
 def cookies_of(observed: Observed) -> dict[tuple[str, str], str | None]:
@@ -344,5 +390,6 @@ def usable_owners(observed: Observed) -> frozenset[str]:
 
 
 def dangling(observed: Observed) -> Mapping[tuple[str, str], str]:
-    """The routing keys that lead to a backend that does not exist."""
-    return {key: name for key, name in resolved(observed).items() if name not in observed.backends}
+    """The routing keys that lead to a backend that does not exist, or that gets no traffic."""
+    there = observed.backends.keys() - _unpublished(observed)
+    return {key: name for key, name in resolved(observed).items() if name not in there}

@@ -10,17 +10,21 @@ from typing import assert_never
 
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.plan.steps import (
+    AddBackend,
     AddEntry,
     AddServer,
+    DeleteBackend,
     DeleteEntry,
     DeleteServer,
     EnableServer,
     MoveServer,
+    PublishBackend,
     ReplaceMap,
     SetEntry,
     Step,
     StopServer,
     WeighServer,
+    WithdrawBackend,
 )
 
 _WORD = re.compile(r"[!$-&(-:=?-\[\]-~@<>*]+")  # printable, without space " # ' ; \
@@ -28,7 +32,7 @@ _LONGEST_WORD = 2000  # so that no command outgrows HAProxy's buffer, which ends
 _LARGEST_PAYLOAD = 8000  # bytes; 2.6 drops one that exceeds its buffer without a word
 
 
-def encode(  # noqa: C901 (a flat list of cases)
+def encode(  # noqa: C901, PLR0912 (a flat list of cases)
     step: Step,
     state_dir: str,
     capabilities: Capabilities,
@@ -60,6 +64,14 @@ def encode(  # noqa: C901 (a flat list of cases)
             return (_command("set", "server", f"{backend}/{name}", "weight", str(weight)),)
         case DeleteServer(backend, name, cut):
             return _delete(backend, name, capabilities, cut=cut)
+        case AddBackend(backend, archetype):
+            return (_command("add", "backend", backend, "from", archetype),)
+        case PublishBackend(backend):
+            return (_command("publish", "backend", backend),)
+        case WithdrawBackend(backend):
+            return (_command("unpublish", "backend", backend),)
+        case DeleteBackend(backend):
+            return (_command("del", "backend", backend),)
         case AddEntry(file, key, value):
             return (_entry("add", state_dir, file, key, value),)
         case SetEntry(file, key, value):

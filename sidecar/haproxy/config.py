@@ -76,7 +76,8 @@ class Layout:
     `state_dir` and `share_dir` are absolute; the latter holds `lua/`, whose content `lua_digest`
     stands for. HAProxy does not start with more than `largest_maxconn`. A frontend whose port is
     None is left out. `bound` are the service ports to bind, out of `service_ports` (the setting's
-    text) and whatever apps ask for beside it.
+    text) and whatever apps ask for beside it. An HAProxy that `makes_backends` at run time gets no
+    spares.
     """
 
     state_dir: str
@@ -88,6 +89,7 @@ class Layout:
     stats_port: int = 9090
     service_ports: str = "10000-10100"
     bound: frozenset[int] = frozenset()
+    makes_backends: bool = False
     spares: int = 16
     spares_each: int = 2
     lua_digest: str = ""
@@ -287,6 +289,8 @@ def _pools(
     backends: Iterable[Backend], archetypes: Iterable[Archetype], layout: Layout
 ) -> dict[str, int]:
     """How many spares each archetype gets: many for the one most in use of each mode and check."""
+    if layout.makes_backends:
+        return {}
     use = Counter(backend.archetype for backend in backends if not backend.archetype.bare)
     # A bare one is of use only with a section that no spare has.
     sizes = {archetype.name: layout.spares_each for archetype in archetypes if not archetype.bare}

@@ -248,8 +248,8 @@ _EXPECTED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("del server", r"(.*\n)?Server deleted\."),
         ("add backend", r"(.*\n)?New backend registered\."),
         ("del backend", r"(.*\n)?Backend deleted\."),
-        ("publish backend", r"Backend published\."),
-        ("unpublish backend", r"Backend unpublished\."),
+        ("publish backend", r"(.*\n)?Backend published\."),
+        ("unpublish backend", r"(.*\n)?Backend unpublished\."),
         ("prepare map", r"New version created: \d+"),
         ("prepare acl", r"New version created: \d+"),
         ("new ssl", r"New empty .+!"),
@@ -272,7 +272,11 @@ _ADDRESS = re.compile(
     r"|no need to change the port.*) by '.*'"
 )
 _SET_ADDRESS = re.compile(r"set server \S+ addr ")
-_WAITING = re.compile(r"Server still has connections attached.*|Wait delay expired\..*", re.DOTALL)
+_WAITING = re.compile(
+    r"(.*\n)?(Server still has connections attached|Wait delay expired\."
+    r"|Backend still has attached streams).*",
+    re.DOTALL,
+)
 _RELAY = re.compile(r"@!?\d+ ")
 
 
@@ -282,7 +286,7 @@ def judge(command: str, reply: str) -> Verdict:
     text = reply.strip()
     if _expected(asked).fullmatch(text):
         return Verdict(VerdictKind.DONE, text)
-    if asked.startswith(("del server ", "wait ")) and _WAITING.fullmatch(text):
+    if asked.startswith(("del server ", "del backend ", "wait ")) and _WAITING.fullmatch(text):
         return Verdict(VerdictKind.WAITING, text)
     return Verdict(VerdictKind.REFUSED, text)
 

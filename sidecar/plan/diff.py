@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 
 import attrs
 
-from sidecar.desired.model import Backend, BackendName, Desired, ServerName
+from sidecar.desired.model import Backend, Desired, ServerName
 from sidecar.marathon.schema import AppId
-from sidecar.plan import facts, maps, ports, servers, traits
+from sidecar.plan import facts, making, maps, ports, servers, traits
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import (
     ALL_MAPS,
@@ -23,7 +23,7 @@ from sidecar.plan.observed import (
 )
 from sidecar.plan.ordering import Phases
 from sidecar.plan.pools import Allocation, allocate, is_spare, no_cookies, static_servers
-from sidecar.plan.steps import AddEntry, DeleteEntry, DeleteServer, Plan, Reason, SetEntry
+from sidecar.plan.steps import DeleteEntry, DeleteServer, Plan, Reason, SetEntry
 
 
 def plan(
@@ -36,6 +36,8 @@ def plan(
     stubborn: Collection[str] = (),
     static_cookies: bool = False,
     static: Callable[[Backend], str] = lambda _: "",
+    makes_backends: bool = False,
+    lasting: Collection[str] = (),
 ) -> Plan:
     """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
 
@@ -44,6 +46,8 @@ def plan(
     `stubborn` maps (files) are those of which some entry could not be changed by itself.
     `static_cookies` says that no server with a cookie can be made at run time; `static` gives the
     word of a backend's servers for which none of them can, empty if there is none.
+    `makes_backends` says that backends can be made and deleted at run time; those that are
+    `lasting` cannot be deleted.
     """
     missing = [file for file in ALL_MAPS if file not in observed.maps]
     if missing:
@@ -56,12 +60,13 @@ def plan(
         word = static(backend)
         return static_servers(backend, word) if word else None
 
-    allocation = allocate(desired.backends, observed, waits)
+    allocation = (making.settle if makes_backends else allocate)(desired.backends, observed, waits)
     phases = Phases()
     unmade: list[Reason] = []
     for name, place in sorted(allocation.location.items()):
-        _claim(phases, desired, observed, name, place)
         backend = desired.backends[name]
+        made = makes_backends and making.make(phases, place, backend.made_from, observed)
+        _claim(phases, backend, place, observed, made=made)
         reason = waits(backend)
         if reason is not None and servers.need_making(place, backend.servers, observed):
             unmade.append(reason)
@@ -87,6 +92,8 @@ def plan(
     maps.route(phases, desired.maps, fitting, observed, kept=staying, stubborn=stubborn)
     traits.treat(phases, desired.backends, allocation.location, observed, kept=kept_routes)
     _empty(phases, desired, observed, allocation, kept=kept, waiting=waiting)
+    if makes_backends:
+        _unmake(phases, observed, allocation, {*kept, *waiting, *lasting})
     phases = attrs.evolve(phases, deletions=[_cut(step, expired) for step in phases.deletions])
     reasons = _reasons(desired, observed, expected, allocation)
     return Plan(phases.in_order(), tuple(dict.fromkeys((*reasons, *unmade))))
@@ -98,18 +105,12 @@ def true_name_reasons(observed: Observed) -> tuple[Reason, ...]:
     return (Reason("true names", f"{taken} apps live in spare backends"),) if taken else ()
 
 
-def _claim(
-    phases: Phases, desired: Desired, observed: Observed, name: BackendName, place: str
-) -> None:
-    """Write into the ledger whose backend this is."""
-    backend = desired.backends[name]
+def _claim(phases: Phases, backend: Backend, place: str, observed: Observed, *, made: bool) -> None:
+    """Write into the ledger whose backend this is; one that was `made` has a row by then."""
     row = observed.row(place)
-    archetype = row.archetype if row else backend.made_from
-    wanted = LedgerRow(name, backend.app_ids, backend.port, archetype).encode()
-    current = observed.maps[BACKEND_LEDGER]
-    if place not in current:
-        phases.claims.append(AddEntry(BACKEND_LEDGER, place, wanted))
-    elif current[place] != wanted:
+    archetype = row.archetype if row and not made else backend.made_from
+    wanted = LedgerRow(backend.name, backend.app_ids, backend.port, archetype).encode()
+    if made or observed.maps[BACKEND_LEDGER][place] != wanted:
         phases.claims.append(SetEntry(BACKEND_LEDGER, place, wanted))
 
 
@@ -160,12 +161,22 @@ def _empty(
         if row.owner is not None and place not in wanted:
             freed = LedgerRow(None, (), 0, row.archetype).encode()
             phases.releases.append(SetEntry(BACKEND_LEDGER, place, freed))
-    for place in sorted(set(observed.maps[BACKEND_LEDGER]) - set(observed.backends)):
+    gone = observed.maps[BACKEND_LEDGER].keys() - observed.backends.keys() - wanted.keys()
+    for place in sorted(gone):
         phases.releases.append(DeleteEntry(BACKEND_LEDGER, place))
     for key in sorted(observed.maps[SERVER_LEDGER]):
         place, _, server = key.partition("/")
         if place not in kept and server not in wanted.get(place, set()):
             phases.releases.append(DeleteEntry(SERVER_LEDGER, key))
+
+
+def _unmake(
+    phases: Phases, observed: Observed, allocation: Allocation, staying: Collection[str]
+) -> None:
+    """Delete the backends that no app wants, whoever had them."""
+    staying = {*staying, *allocation.location.values()}
+    for place in sorted(observed.rows().keys() - staying):
+        making.unmake(phases, place)
 
 
 def _cut(step: DeleteServer, expired: Collection[tuple[str, ServerName]]) -> DeleteServer:

@@ -1,24 +1,40 @@
 """The order of a plan's steps, and why an interruption after any of them does no harm.
 
-1. claims: the ledger says whose a backend is before anything enters it;
-2. traits: how a backend treats requests is said before any gets there;
-3. additions: servers come in (each noted in the ledger before it exists, enabled last);
-4. entries: keys are added and changed, and only then taken away, so that no host is without one;
-5. removed traits: what a backend need not do any more, since nothing leads there that needed it;
-6. stops: servers that leave, or get weight 0, take no new request; what replaces them is in now;
-7. deletions: a server goes once its streams have ended; its ledger row goes after it;
-8. releases: a backend is free when nothing is left in it.
+1. notes, makings, publications: a backend that is made is in the ledger before it exists;
+2. claims: the ledger says whose a backend is before anything enters it, and once it is published;
+3. traits: how a backend treats requests is said before any gets there;
+4. additions: servers come in (each noted in the ledger before it exists, enabled last);
+5. entries: keys are added and changed, and only then taken away, so that no host is without one;
+6. removed traits: what a backend need not do any more, since nothing leads there that needed it;
+7. stops: servers that leave, or get weight 0, take no new request; what replaces them is in now;
+8. deletions: a server goes once its streams have ended; its ledger row goes after it;
+9. releases: a backend is free when nothing is left in it;
+10. withdrawals, unmakings: a free one is deleted where that is possible, then its row forgotten.
 """
 
 import attrs
 
-from sidecar.plan.steps import DeleteServer, MapStep, ServerStep, Step, StopServer, WeighServer
+from sidecar.plan.steps import (
+    AddBackend,
+    DeleteBackend,
+    DeleteServer,
+    MapStep,
+    PublishBackend,
+    ServerStep,
+    Step,
+    StopServer,
+    WeighServer,
+    WithdrawBackend,
+)
 
 
 @attrs.define
 class Phases:
     """The steps of a plan in the making, by phase."""
 
+    notes: list[MapStep] = attrs.field(factory=list)
+    makings: list[AddBackend] = attrs.field(factory=list)
+    publications: list[PublishBackend] = attrs.field(factory=list)
     claims: list[MapStep] = attrs.field(factory=list)
     additions: list[ServerStep | MapStep] = attrs.field(factory=list)
     traits: list[MapStep] = attrs.field(factory=list)
@@ -28,10 +44,16 @@ class Phases:
     stops: list[StopServer | WeighServer] = attrs.field(factory=list)
     deletions: list[DeleteServer] = attrs.field(factory=list)
     releases: list[MapStep] = attrs.field(factory=list)
+    withdrawals: list[WithdrawBackend] = attrs.field(factory=list)
+    unmakings: list[DeleteBackend] = attrs.field(factory=list)
+    forgotten: list[MapStep] = attrs.field(factory=list)
 
     def in_order(self) -> tuple[Step, ...]:
         """All steps, as they are to be sent."""
         return (
+            *self.notes,
+            *self.makings,
+            *self.publications,
             *self.claims,
             *self.traits,
             *self.additions,
@@ -41,4 +63,7 @@ class Phases:
             *self.stops,
             *self.deletions,
             *self.releases,
+            *self.withdrawals,
+            *self.unmakings,
+            *self.forgotten,
         )

@@ -1,7 +1,8 @@
 """Which HAProxy backend carries which desired one: its own, the one it has, or a spare.
 
 Before HAProxy 3.4 no backend can be made at run time, so the skeleton holds empty spares for each
-archetype. The ledger says who has taken one; that spare then equals the app's backend.
+archetype. The ledger says who has taken one; that spare then equals the app's backend. Where
+backends can be made, `making` does without spares.
 """
 
 import re
@@ -20,6 +21,8 @@ _SPARE = re.compile(r"spare\.[a-z0-9-]+\.[0-9]+")
 @attrs.frozen
 class Allocation:
     """`location` gives the HAProxy backend of each desired one; `reasons` say who has none fit.
+
+    Where backends can be made, a location may be one that is still to be made.
 
     A backend that finds no place of its archetype stays where it is, if it is anywhere; the places
     where it then has another mode are `misfits`.
@@ -51,10 +54,7 @@ def allocate(
     Neither does one that has to have its own place.
     """
     rows = observed.rows()
-    held: defaultdict[BackendName, list[str]] = defaultdict(list)
-    for name, row in sorted(rows.items()):
-        if row.owner is not None:
-            held[row.owner].append(name)
+    held = held_by(rows)
     free = _free_spares(rows, observed)
     location: dict[BackendName, str] = {}
     reasons: dict[str, Reason] = {}
@@ -72,10 +72,30 @@ def allocate(
         if place is not None:
             free[made_from].pop(place, None)
             location[name] = place
+    return conclude(desired, rows, location, reasons)
+
+
+def held_by(rows: Mapping[str, LedgerRow]) -> defaultdict[BackendName, list[str]]:
+    """The places that each owner has, in order."""
+    held: defaultdict[BackendName, list[str]] = defaultdict(list)
+    for name, row in sorted(rows.items()):
+        if row.owner is not None:
+            held[row.owner].append(name)
+    return held
+
+
+def conclude(
+    desired: Mapping[BackendName, Backend],
+    rows: Mapping[str, LedgerRow],
+    location: Mapping[BackendName, str],
+    reasons: Mapping[str, Reason],
+) -> Allocation:
+    """The allocation of these places, with the misfits among them; reasons are by their text."""
     misfits = frozenset(
         place
         for name, place in location.items()
-        if not rows[place].archetype.startswith(f"{desired[name].archetype.mode.value}-")
+        if place in rows
+        and not rows[place].archetype.startswith(f"{desired[name].archetype.mode.value}-")
     )
     ordered = tuple(reasons[text] for text in sorted(reasons))
     return Allocation(location, ordered, misfits)

@@ -31,7 +31,7 @@ _STAND_IN_ID_OFFSET = 2**30
 
 def bring_in(phases: Phases, place: str, wanted: Sequence[Server], observed: Observed) -> None:
     """Make every wanted server exist in `place`, as it should be, enabled or in maint."""
-    there = observed.backends[place]
+    there = observed.backends.get(place, {})  # a place that is still to be made has none
     again: list[Server] = []
     for server in wanted:
         current = there.get(server.name)

@@ -96,9 +96,39 @@ class ReplaceMap:
     entries: Mapping[str, str]
 
 
+@attrs.frozen
+class AddBackend:
+    """Make a backend from an archetype; it gets no traffic before it is published."""
+
+    backend: str
+    archetype: str
+
+
+@attrs.frozen
+class PublishBackend:
+    """Let a backend get traffic; no error if it does already."""
+
+    backend: str
+
+
+@attrs.frozen
+class WithdrawBackend:
+    """Let a backend get no more traffic; no error if it gets none."""
+
+    backend: str
+
+
+@attrs.frozen
+class DeleteBackend:
+    """Delete a backend that is withdrawn and has no server."""
+
+    backend: str
+
+
 ServerStep = AddServer | EnableServer | MoveServer | WeighServer | StopServer | DeleteServer
 MapStep = AddEntry | SetEntry | DeleteEntry | ReplaceMap
-Step = ServerStep | MapStep
+BackendStep = AddBackend | PublishBackend | WithdrawBackend | DeleteBackend
+Step = ServerStep | MapStep | BackendStep
 
 
 @attrs.frozen

@@ -17,17 +17,21 @@ from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.plan.observed import BACKEND_LEDGER, LEDGERS, SERVER_LEDGER, TRAIT_FILES
 from sidecar.plan.servers import stands_in_for
 from sidecar.plan.steps import (
+    AddBackend,
     AddEntry,
     AddServer,
+    DeleteBackend,
     DeleteEntry,
     DeleteServer,
     EnableServer,
     MoveServer,
+    PublishBackend,
     ReplaceMap,
     SetEntry,
     Step,
     StopServer,
     WeighServer,
+    WithdrawBackend,
 )
 from sidecar.plan.traits import place_of
 
@@ -59,10 +63,15 @@ class Result:
 class _Blocked:
     """What must not be touched any more in this plan."""
 
+    unmade: set[str] = attrs.field(factory=set)
     backends: set[str] = attrs.field(factory=set)
     servers: set[tuple[str, str]] = attrs.field(factory=set)
 
     def block(self, step: Step, verdict: Verdict) -> None:
+        if isinstance(step, AddBackend | PublishBackend):
+            self.unmade.add(step.backend)
+        if isinstance(step, WithdrawBackend | DeleteBackend):
+            self.backends.add(step.backend)
         if isinstance(step, AddEntry | SetEntry) and step.file == BACKEND_LEDGER:
             self.backends.add(step.key)
         if isinstance(step, AddEntry | SetEntry | DeleteEntry) and step.file in TRAIT_FILES:
@@ -78,14 +87,18 @@ class _Blocked:
                 self.backends.add(server[0])
 
     def holds(self, step: Step) -> bool:
-        if any(server in self.servers for server in _servers_of(step)):
+        servers = _servers_of(step)
+        if any(server in self.servers or server[0] in self.unmade for server in servers):
+            return True
+        if not self.unmade.isdisjoint(_backends_of(step)):
             return True
         if isinstance(step, StopServer | DeleteServer):
             replaced = stands_in_for(step.name)  # it goes when the one it stands for is back
             if replaced is not None and (step.backend, replaced) in self.servers:
                 return True
-        if _is_release(step):
-            return any(backend in _backends_of(step) for backend, _ in self.servers)
+        leaves = _is_release(step) or isinstance(step, WithdrawBackend | DeleteBackend)
+        if leaves and any(backend in _backends_of(step) for backend, _ in self.servers):
+            return True
         if isinstance(step, AddServer | EnableServer | MoveServer | WeighServer):
             return False
         return not self.backends.isdisjoint(_backends_of(step))
@@ -189,6 +202,8 @@ def _last_of(group: Sequence[str], replies: Iterator[str]) -> Verdict:
 def _kind(step: Step) -> str:
     """Steps of one kind never depend on how another of the same kind ended."""
     match step:
+        case AddBackend() | PublishBackend() | WithdrawBackend() | DeleteBackend():
+            return type(step).__name__
         case StopServer() | WeighServer(weight=0):
             return "stop"
         case DeleteServer():
@@ -237,8 +252,18 @@ def _servers_of(step: Step) -> frozenset[tuple[str, str]]:
 def _backends_of(step: Step) -> frozenset[str]:
     """The backends that a step works on or leads to."""
     match step:
-        case StopServer(backend) | DeleteServer(backend) | WeighServer(backend, weight=0):
+        case (
+            StopServer(backend)
+            | DeleteServer(backend)
+            | WeighServer(backend, weight=0)
+            | AddBackend(backend)
+            | PublishBackend(backend)
+            | WithdrawBackend(backend)
+            | DeleteBackend(backend)
+        ):
             return frozenset({backend})
+        case DeleteEntry(file, key) if file == BACKEND_LEDGER:
+            return frozenset({key})
         case AddEntry(file, key, value) | SetEntry(file, key, value):
             if file == SERVER_LEDGER:
                 return frozenset()

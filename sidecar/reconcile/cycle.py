@@ -17,8 +17,17 @@ from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed, State
-from sidecar.plan.steps import AddEntry, AddServer, DeleteEntry, DeleteServer, Plan, SetEntry
+from sidecar.plan.steps import (
+    AddEntry,
+    AddServer,
+    DeleteBackend,
+    DeleteEntry,
+    DeleteServer,
+    Plan,
+    SetEntry,
+)
 from sidecar.reconcile.apply import Applier, Result
+from sidecar.reconcile.lasting import Lasting
 from sidecar.reconcile.observe import Observer
 
 _LONGEST_WAIT = 60.0
@@ -52,9 +61,9 @@ class CycleReport:
 
     @property
     def waiting(self) -> bool:
-        """Whether servers wait for their streams to end."""
+        """Whether servers, or backends, wait for their streams to end."""
         return any(
-            isinstance(result.step, DeleteServer) and result.outcome == "waiting"
+            isinstance(result.step, DeleteServer | DeleteBackend) and result.outcome == "waiting"
             for result in self.results
         )
 
@@ -75,6 +84,7 @@ class Cycle:
         self._timeout = timeout
         self._clock = clock
         self._observer = Observer(state_dir)
+        self._lasting = Lasting(clock)
         self._leaving: dict[tuple[str, ServerName], float] = {}
         self._grace: dict[BackendName, float] = {}
         self._stubborn: frozenset[str] = frozenset()
@@ -120,10 +130,13 @@ class Cycle:
                 stubborn=self._stubborn,
                 static_cookies=self.capabilities.static_cookies,
                 static=self._static,
+                makes_backends=self.capabilities.makes_backends,
+                lasting=self._lasting.of(observed.worker),
             )
             results = Applier(self._state_dir, self.capabilities).apply(todo.steps, api)
         self._note_leaving(desired, observed, results)
         self._note_refused(results)
+        self._lasting.note(results)
         self._stubborn = frozenset(
             result.step.file
             for result in results

@@ -128,12 +128,18 @@ class Driver:
         self._workers = self._engine.workers_now()
         self.incumbents = self.observed.incumbents()
         self._ports.adopt(self.observed)
+        self._do_without_spares()
         self._say_busy()
         info = self._cycle.info
         log.info("HAProxy", version=info.get("Version"), maxconn=info.get("Maxconn"))
         if why := self._engine.unchecked(self._version):
             log.warning("new configurations are not checked by haproxy -c", why=why)
         return self.observed
+
+    def _do_without_spares(self) -> None:
+        """Leave them out of the file, if the running HAProxy makes backends itself."""
+        makes = self._cycle.capabilities.makes_backends
+        self._ports.layout = attrs.evolve(self._ports.layout, makes_backends=makes)
 
     def _choose_ports(self, wants: Wants | None) -> None:
         """Settle which service ports an HAProxy that is yet to start binds.
@@ -230,6 +236,7 @@ class Driver:
         now = self._clock()
         self.observed = report.observed
         self._workers = self._engine.workers_now()
+        self._do_without_spares()
         # A server that waits for its streams is asked about twice a second: told once is enough.
         if any(result.outcome == "done" for result in report.results):
             narrate_cycle(report, since=since, now=now, reloads=self._gate.count)

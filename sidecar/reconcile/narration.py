@@ -1,14 +1,16 @@
 """Says in the log what a cycle did: the plan, its commands, and how long it all took."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
 from sidecar.desired.model import Problem
 from sidecar.plan.observed import LEDGERS
 from sidecar.plan.steps import (
+    AddBackend,
     AddEntry,
     AddServer,
+    DeleteBackend,
     DeleteEntry,
     DeleteServer,
     MoveServer,
@@ -75,25 +77,23 @@ def summary(plan: Plan) -> str:
 
 
 def _name(step: Step) -> str:
-    match step:
-        case AddServer():
-            return "server in"
-        case MoveServer():
-            return "server moved"
-        case WeighServer():
-            return "weight changed"
-        case StopServer():
-            return "server stopped"
-        case DeleteServer():
-            return "server out"
-        case ReplaceMap():
-            return "table replaced"
-        case AddEntry(file) | SetEntry(file) if file not in LEDGERS:
-            return "route set"
-        case DeleteEntry(file) if file not in LEDGERS:
-            return "route taken away"
-        case _:
+    if isinstance(step, AddEntry | SetEntry | DeleteEntry):
+        if step.file in LEDGERS:
             return ""
+        return "route taken away" if isinstance(step, DeleteEntry) else "route set"
+    return _NAMES.get(type(step), "")
+
+
+_NAMES: Mapping[type[Step], str] = {
+    AddBackend: "backend in",
+    DeleteBackend: "backend out",
+    AddServer: "server in",
+    MoveServer: "server moved",
+    WeighServer: "weight changed",
+    StopServer: "server stopped",
+    DeleteServer: "server out",
+    ReplaceMap: "table replaced",
+}
 
 
 def one_line(error: Exception) -> str:

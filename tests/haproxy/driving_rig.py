@@ -1,12 +1,14 @@
 """A driver with everything below it, as the application wires it, around a real HAProxy."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 
 from sidecar import assembly
 from sidecar.desired.claims import PortRules
@@ -26,7 +28,7 @@ from sidecar.reconcile.templates import OperatorTemplates
 from sidecar.settings import Settings
 from sidecar.side_files import write_side_files
 from tests.builders import a_task, an_app, desired_of
-from tests.conditions import SetClock
+from tests.conditions import SetClock, eventually
 from tests.haproxy.skeleton_rig import free_ports
 
 ONE, TWO = "task-one", "task-two"
@@ -34,9 +36,10 @@ ONE, TWO = "task-one", "task-two"
 
 
 def settings_for(folder: Path, service_ports: Collection[int], **fields: Any) -> Settings:  # noqa: ANN401 (fields of Settings)
-    """Small pools and free ports of the loopback address, without TLS."""
+    """Small pools and free ports of the loopback address, without TLS; the program of `HAPROXY`."""
     http, appid, stats = free_ports(3)
     values: dict[str, Any] = {
+        "haproxy": os.environ.get("HAPROXY", ""),
         "state_dir": str(folder),
         "bind": "127.0.0.1",
         "http_port": http,
@@ -115,6 +118,25 @@ class Wheel:
         assert due is not None, "no reload is wanted"
         self.clock.now = max(self.clock.now, due)
         return self.driver.reload_if_due(self.wants)
+
+    @property
+    def makes_backends(self) -> bool:
+        """Whether this HAProxy makes backends at run time, so that it has no spares."""
+        return self.cycle.capabilities.makes_backends
+
+    def needs_spares(self) -> None:
+        """Skip a test of spares where there are none."""
+        if self.makes_backends:
+            pytest.skip("this HAProxy makes backends at run time and has no spares")
+
+    def makes_them(self) -> None:
+        """Skip a test of backends that are made where they cannot be."""
+        if not self.makes_backends:
+            pytest.skip("this HAProxy makes no backends at run time")
+
+    def settle(self) -> None:
+        """Follow until nothing is left to do."""
+        eventually(lambda: not self.follow())
 
     def observe(self) -> Observed:
         """What HAProxy says."""

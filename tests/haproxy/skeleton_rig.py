@@ -146,6 +146,7 @@ class Rig:
         """The plan under today's settings."""
         more.setdefault("static_cookies", self.capabilities.static_cookies)
         more.setdefault("static", self.capabilities.static_word)
+        more.setdefault("makes_backends", self.capabilities.makes_backends)
         return plan(desired, observed, self.renderer.expected(desired, self.layout), **more)
 
     def settle(self, desired: Desired) -> None:
@@ -170,7 +171,7 @@ def a_rig(binary: str, folder: Path, layout: Layout) -> Rig:
     return Rig(
         binary,
         folder,
-        layout,
+        attrs.evolve(layout, makes_backends=capabilities.makes_backends),
         Renderer(str(ROOT / "haproxy")),
         Observer(str(folder)),
         Applier(str(folder), capabilities),

@@ -6,7 +6,22 @@ from sidecar.desired.model import ServerName
 from sidecar.errors import RuntimeUnavailableError
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.runtime import RuntimeApi
-from sidecar.plan.steps import AddEntry, AddServer, EnableServer, ReplaceMap, Step, StopServer
+from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER
+from sidecar.plan.steps import (
+    AddBackend,
+    AddEntry,
+    AddServer,
+    DeleteBackend,
+    DeleteEntry,
+    DeleteServer,
+    EnableServer,
+    PublishBackend,
+    ReplaceMap,
+    SetEntry,
+    Step,
+    StopServer,
+    WithdrawBackend,
+)
 from sidecar.reconcile.apply import Applier, Result
 from tests.builders import a_server
 from tests.haproxy.scripted_socket import Expect, Script, Send, scripted_socket
@@ -108,3 +123,80 @@ def test_a_socket_that_closes_in_the_middle_ends_the_plan(short_dir: Path) -> No
     """What was done is not known; the next observation says."""
     with pytest.raises(RuntimeUnavailableError):
         apply(short_dir, *STEPS, script=(Expect(3), Send(b"New server registered.\n\n> ")))
+
+
+@pytest.mark.parametrize(
+    ("replies", "outcomes"),
+    [
+        ((b"name is already used", b""), ["refused", "skipped"]),
+        ((b"New backend registered.", b"No such backend."), ["done", "refused"]),
+    ],
+)
+def test_nothing_enters_a_backend_that_was_not_made(
+    short_dir: Path, replies: tuple[bytes, bytes], outcomes: list[str]
+) -> None:
+    """Neither an owner nor a server nor a route; other backends go on."""
+    steps = (
+        AddBackend("web_1", "http-roundrobin"),
+        PublishBackend("web_1"),
+        SetEntry(BACKEND_LEDGER, "web_1", "web_1 /web 1 http-roundrobin"),
+        AddEntry(SERVER_LEDGER, "web_1/s1", "-"),
+        AddServer("web_1", a_server(1)),
+        AddEntry("backend2flags.map", "web_1", "hsts"),
+        AddEntry("domain2backend.map", "web.test", "web_1"),
+        StopServer("other_1", ServerName("s1")),
+    )
+    first, second = replies
+    said = [*([first, second] if second else [first]), b""]
+    script: list[Expect | Send] = []
+    for lines, words in enumerate(said, 2):
+        script += [Expect(lines), Send(words + b"\n\n> ")]
+    results, heard = apply(short_dir, *steps, script=script)
+
+    assert [result.outcome for result in results] == [*outcomes, *["skipped"] * 5, "done"]
+    assert b"map" not in heard
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"Server still has connections attached to it, cannot remove it.",
+        b"Permission denied",
+    ],
+)
+def test_a_backend_is_not_deleted_before_its_servers(short_dir: Path, reply: bytes) -> None:
+    """Nor is it given away, nor its row forgotten."""
+    steps = (
+        DeleteServer("web_1", ServerName("s1")),
+        SetEntry(BACKEND_LEDGER, "web_1", "- - 0 http-roundrobin"),
+        WithdrawBackend("web_1"),
+        DeleteBackend("web_1"),
+        DeleteEntry(BACKEND_LEDGER, "web_1"),
+    )
+    results, _ = apply(short_dir, *steps, script=(Expect(2), Send(reply + b"\n\n> ")))
+
+    assert [result.outcome for result in results][1:] == ["skipped"] * 4
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (b"Backend still has attached streams on it.", "waiting"),
+        (b"Cannot remove a backend with stick-table.", "refused"),
+        (b"Server deleted.\nBackend deleted.", "done"),
+    ],
+)
+def test_the_row_of_a_backend_stays_as_long_as_the_backend(
+    short_dir: Path, reply: bytes, outcome: str
+) -> None:
+    """What HAProxy says of an earlier command may stand before the words."""
+    steps = (WithdrawBackend("web_1"), DeleteBackend("web_1"), DeleteEntry(BACKEND_LEDGER, "web_1"))
+    script: Script = (
+        *(Expect(2), Send(b"Backend unpublished.\n\n> ")),
+        *(Expect(3), Send(reply + b"\n\n> ")),
+        *((Expect(4), Send(b"\n> ")) if outcome == "done" else ()),
+    )
+    results, _ = apply(short_dir, *steps, script=script)
+
+    last = "done" if outcome == "done" else "skipped"
+    assert [result.outcome for result in results] == ["done", outcome, last]

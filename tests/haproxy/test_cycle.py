@@ -84,7 +84,7 @@ def test_a_cycle_reports_what_it_saw_and_did(scene: Scene) -> None:
     assert not report.plan
     assert report.commands == ()
     assert f"mail_{scene.port}" in report.observed.backends
-    assert scene.wheel.cycle.info["Version"].startswith("2.")
+    assert scene.wheel.cycle.info["Name"] == "HAProxy"
 
 
 def test_a_leaving_server_waits_for_its_stream_and_is_cut_after_its_tasks_grace(
@@ -133,7 +133,7 @@ def test_a_server_whose_stream_ended_goes_without_being_cut(scene: Scene) -> Non
     def gone() -> bool:
         report = scene.run()
         assert not any(isinstance(x, DeleteServer) and x.cut for x in report.plan.steps)
-        return report.observed.backends[f"mail_{scene.port}"] == {}
+        return not report.observed.backends.get(f"mail_{scene.port}")
 
     eventually(gone)
 
@@ -190,4 +190,4 @@ def test_a_request_in_progress_ends_well_when_its_server_leaves(short_dir: Path)
 
         assert client.recv(15) == b"HTTP/1.1 200 OK"
         eventually(lambda: not wheel.follow())
-        assert wheel.observe().backends[f"web_{port}"] == {}
+        assert not wheel.observe().backends.get(f"web_{port}")

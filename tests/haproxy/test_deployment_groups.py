@@ -206,10 +206,10 @@ def test_streams_of_a_task_in_maint_go_on(
         assert len(wheel.observe().backends[f"shop_{port}"]) == 2
 
 
-def test_a_new_group_is_one_reload_for_its_true_name(
+def test_a_new_group_has_its_true_name_by_one_reload_or_at_once(
     haproxy_binary: str, short_dir: Path, task_ports: dict[str, int]
 ) -> None:
-    """An app that joins a group serves under its old name until then."""
+    """An app that joins a group serves under its old name until then; 3.4 needs no reload."""
     [port] = free_ports(1)
     grouped = colour("blue", port, EARLY, task_ports["blue-1"])
     labels = {k: v for k, v in grouped.labels.items() if "DEPLOYMENT" not in k}
@@ -220,10 +220,14 @@ def test_a_new_group_is_one_reload_for_its_true_name(
 
         assert get(port).task == "blue-1"
         wanted = wheel.driver.tell(Status(0.0)).reloads.wanted
-        assert wanted == (f"deployment group: shop_{port} is to have a backend of its own name",)
-        assert wheel.reload_when_due()
+        if wheel.makes_backends:
+            assert wanted == ()
+        else:
+            reason = f"deployment group: shop_{port} is to have a backend of its own name"
+            assert wanted == (reason,)
+            assert wheel.reload_when_due()
         assert get(port).task == "blue-1"
-        assert not wheel.follow()
+        wheel.settle()
         rows = wheel.observe().rows()
         assert [name for name, row in rows.items() if row.owner] == [f"shop_{port}"]
 

@@ -85,20 +85,21 @@ def test_what_somebody_else_changed_is_repaired_by_an_audit_and_counted(
     assert wheel.driver.tell(Status(0.0)).repairs == 2
 
 
-def test_a_new_app_takes_a_spare_at_once(wheel: Wheel, ports: dict[str, int]) -> None:
-    """It serves by its host before any reload; the map names the spare, commands the app."""
+def test_a_new_app_has_a_backend_at_once(wheel: Wheel, ports: dict[str, int]) -> None:
+    """It serves by its host before any reload; a map may name a spare, commands name the app."""
     (other,) = free_ports(1)
     wheel.wants.apps.append(web(other, ports[TWO], name="new"))
     wheel.follow()
 
     assert get(wheel.settings.http_port, Host="new.test").task == TWO
     domains = "domain2backend.map"
-    assert wheel.observe().maps[domains]["new.test"] == "spare.http-roundrobin.001"
+    place = f"new_{other}" if wheel.makes_backends else "spare.http-roundrobin.001"
+    assert wheel.observe().maps[domains]["new.test"] == place
     assert inspection.maps(wheel.settings, [domains])[domains]["new.test"] == f"new_{other}"
     wheel.follow()
     (new, _) = describe(wheel.driver.tell(Status(0.0)))["apps"]
     (backend,) = new["backends"]
-    assert (backend["name"], backend["place"]) == (f"new_{other}", "spare.http-roundrobin.001")
+    assert (backend["name"], backend["place"]) == (f"new_{other}", place)
     assert [server["state"] for server in backend["servers"]] == ["ready"]
 
 

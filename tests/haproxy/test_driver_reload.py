@@ -50,6 +50,7 @@ def test_a_reload_gives_true_names_and_full_pools(
     wheel: Wheel, ports: dict[str, int], outside: int
 ) -> None:
     """Whatever its cause: the app leaves its spare, which is free again."""
+    wheel.needs_spares()
     wheel.wants.apps.append(web(outside, ports[TWO], name="new"))
     wheel.follow()
     assert wheel.observe().rows()["spare.http-roundrobin.001"].owner == f"new_{outside}"
@@ -65,6 +66,7 @@ def test_an_empty_pool_is_a_reload_and_the_apps_wait_for_no_second_one(
     wheel: Wheel, ports: dict[str, int], service_port: int
 ) -> None:
     """Three apps come where two spares are; two serve at once, the third after one reload."""
+    wheel.needs_spares()
     before = reloads(wheel)
     wheel.wants.apps += [web(service_port, ports[TWO], name=f"new{number}") for number in (1, 2, 3)]
     wheel.follow()
@@ -112,6 +114,7 @@ def test_true_names_are_asked_for_only_where_apps_live_in_spares(
     wheel: Wheel, ports: dict[str, int], service_port: int
 ) -> None:
     """A quiet minute alone is no reason for a reload."""
+    wheel.needs_spares()
     wheel.driver.ask_for_true_names()
     assert wheel.driver.reload_due() is None
 

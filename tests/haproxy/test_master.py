@@ -178,7 +178,7 @@ def test_a_success_without_a_new_worker_is_not_believed_forever(short_dir: Path)
     )
     with (
         scripted_socket(path, *scripts),
-        pytest.raises(MasterUnavailableError, match="no new worker|timed out"),
+        pytest.raises(MasterUnavailableError, match=r"no new worker|timed out"),
     ):
         MasterCli(str(path)).reload(timeout=0.3)
 

@@ -23,6 +23,7 @@ from sidecar.plan.observed import Observed
 from sidecar.plan.steps import Plan, ReplaceMap, Step
 from tests.builders import a_task, an_app, desired_of, part_of
 from tests.haproxy_model import (
+    ModelObserved,
     RefusedError,
     answers,
     apply,
@@ -48,12 +49,15 @@ LAYOUT = Layout(
     spares=2,
     spares_each=1,
 )
+LIVE = attrs.evolve(LAYOUT, makes_backends=True)
+"""The same on a HAProxy that makes backends at run time: nothing is spare."""
+layouts = st.sampled_from((LAYOUT, LIVE))
 REQUESTS = tuple(
     (host, path)
     for host in ("one.test", "two.test", "h7.test", "[fd00::1]")
     for path in ("/", "/api", "/api/v2", "/API/V2", "/apix", "/b")
 )
-ROUNDS = 3  # what a plan frees, the next one may use
+ROUNDS = 5  # what a plan frees, the next one may use
 
 
 def few(examples: int) -> settings:
@@ -74,8 +78,9 @@ def expected_of(desired: Desired) -> Expected:
 
 
 def planned(desired: Desired, observed: Observed) -> Plan:
-    """The plan under today's settings."""
-    return plan(desired, observed, expected_of(desired))
+    """The plan under today's settings, for what this HAProxy can do."""
+    makes = isinstance(observed, ModelObserved) and observed.makes_backends
+    return plan(desired, observed, expected_of(desired), makes_backends=makes)
 
 
 def states(steps: tuple[Step, ...], observed: Observed) -> Iterator[Observed]:
@@ -107,26 +112,29 @@ def transitions(draw: st.DrawFn) -> tuple[Desired, Observed]:
     """What is desired now, and an HAProxy that once had something else and was tampered with."""
     world = draw(worlds())
     before, after = desired_of(world), desired_of(draw(changes(world)))
-    return after, draw(damaged(observe(before, RENDERER, LAYOUT)))
+    return after, draw(damaged(observe(before, RENDERER, draw(layouts))))
 
 
 @st.composite
-def orderly_transitions(draw: st.DrawFn) -> tuple[Desired, Observed]:
+def orderly_transitions(
+    draw: st.DrawFn, layouts: st.SearchStrategy[Layout] = layouts
+) -> tuple[Desired, Observed]:
     """What is desired now, and an HAProxy that we alone have driven through other states."""
     first = draw(worlds())
     before = draw(changes(first))
     after = draw(changes(before))
-    observed, _ = converged(desired_of(before), observe(desired_of(first), RENDERER, LAYOUT))
+    start = observe(desired_of(first), RENDERER, draw(layouts))
+    observed, _ = converged(desired_of(before), start)
     return desired_of(after), observed
 
 
-@given(worlds())
+@given(worlds(), layouts)
 @few(60)
-def test_a_process_started_from_the_file_needs_nothing(world: list[App]) -> None:
+def test_a_process_started_from_the_file_needs_nothing(world: list[App], layout: Layout) -> None:
     """Law 1: the plan for what was rendered is empty, reload reasons included."""
     desired = desired_of(world)
 
-    observed = observe(desired, RENDERER, LAYOUT)
+    observed = observe(desired, RENDERER, layout)
 
     assert planned(desired, observed) == Plan()
     assert is_reached(desired, observed)
@@ -150,6 +158,24 @@ def test_a_plan_reaches_what_is_desired_from_any_state(
     assert {reason.kind for reason in rest.reasons} <= {reason.kind for reason in first.reasons}
 
 
+@given(orderly_transitions(st.just(LIVE)))
+@few(150)
+def test_where_backends_can_be_made_all_have_true_names_and_none_is_left_over(
+    transition: tuple[Desired, Observed],
+) -> None:
+    """Whatever was there before; only an archetype that the worker lacks asks for a reload."""
+    desired, observed = transition
+
+    reached, rest = converged(desired, observed)
+
+    if not rest.reasons:
+        assert set(reached.backends) == set(desired.backends)
+        assert {name: row.owner for name, row in reached.rows().items()} == {
+            name: name for name in desired.backends
+        }
+    assert {reason.kind for reason in rest.reasons} <= {"archetype"}
+
+
 @given(transitions())
 @few(60)
 def test_a_plan_made_after_any_prefix_reaches_it_too(transition: tuple[Desired, Observed]) -> None:
@@ -166,18 +192,18 @@ def test_a_plan_made_after_any_prefix_reaches_it_too(transition: tuple[Desired, 
             assert is_reached(desired, reached)
 
 
-@given(worlds(), worlds(), st.randoms(use_true_random=False))
+@given(worlds(), worlds(), layouts, st.randoms(use_true_random=False))
 @few(40)
 def test_the_order_of_the_input_changes_nothing(
-    before: list[App], after: list[App], chance: random.Random
+    before: list[App], after: list[App], layout: Layout, chance: random.Random
 ) -> None:
     """Laws 3 and 8: shuffled apps, tasks and labels give equal plans and equal bytes."""
-    observed = observe(desired_of(before), RENDERER, LAYOUT)
+    observed = observe(desired_of(before), RENDERER, layout)
     desired, again = desired_of(after), desired_of(shuffled(after, chance))
 
     assert again == desired
     assert planned(again, observed) == planned(desired, observed)
-    assert Renderer(str(TEMPLATES)).render(again, LAYOUT) == RENDERER.render(desired, LAYOUT)
+    assert Renderer(str(TEMPLATES)).render(again, layout) == RENDERER.render(desired, layout)
 
 
 def shuffled(apps: list[App], chance: random.Random) -> list[App]:
@@ -274,14 +300,14 @@ def strange_app(app_id: str, labels: dict[str, str]) -> App:
     return an_app(app_id, labels=labels, service_ports=(10000, 10001), tasks=rows)
 
 
-@given(any_labels, any_labels)
+@given(any_labels, any_labels, layouts)
 @few(100)
 def test_no_label_reaches_a_command_unescaped(
-    first: dict[str, str], second: dict[str, str]
+    first: dict[str, str], second: dict[str, str], layout: Layout
 ) -> None:
     """Law 5: no command holds a newline, a semicolon or a payload mark out of a label."""
     desired = desired_of([strange_app("/a", first), strange_app("/b", second)])
-    observed = observe(Desired(), RENDERER, LAYOUT)
+    observed = observe(Desired(), RENDERER, layout)
 
     for step in planned(desired, observed).steps:
         for command in commands_of(step):

@@ -197,3 +197,17 @@ def test_the_same_input_gives_the_same_bytes_from_any_renderer(renderer: Rendere
     assert Renderer(str(TEMPLATES)).render(shuffled, LAYOUT) == first
     renderer.render(Desired(), LAYOUT)
     assert renderer.render(desired, LAYOUT) == first
+
+
+def test_an_haproxy_that_makes_backends_gets_no_spares(renderer: Renderer) -> None:
+    """The same archetypes and apps; none has `errorfiles`, from which 3.4.7 crashes."""
+    desired = a_desired([a_backend([])])
+    live = attrs.evolve(LAYOUT, makes_backends=True)
+
+    rendered, with_spares = renderer.render(desired, live), renderer.render(desired, LAYOUT)
+
+    assert rendered.maps["backend2app.map"] == "web_10000 web_10000 /web 10000 http-roundrobin\n"
+    assert "backend spare." not in rendered.text
+    assert with_spares.text.startswith(rendered.text.rstrip())
+    assert renderer.expected(desired, live) == renderer.expected(desired, LAYOUT)
+    assert "errorfiles" not in with_spares.text
