@@ -12,6 +12,7 @@ import structlog
 
 from sidecar import assembly
 from sidecar.channels import Mailbox, Published
+from sidecar.desired.certificates import Certificate
 from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.files import remove_leftovers
 from sidecar.haproxy.folder import FolderLock
@@ -28,6 +29,7 @@ from sidecar.reconcile.fetch import Fetcher
 from sidecar.reconcile.gate import ReloadGate
 from sidecar.reconcile.intake import Intake
 from sidecar.reconcile.loop import Message, Release, Wake, Writer
+from sidecar.reconcile.renewal import CertificatesRead, Renewal
 from sidecar.reconcile.resolve import Resolver
 from sidecar.reconcile.scribe import Scribe, write_page
 from sidecar.reconcile.status import Status
@@ -105,14 +107,19 @@ def _start(job: _Job, supervisor: Supervisor, signals: Signals) -> Scribe:
     render = assembly.renderer(settings)
     scribe = Scribe(lambda page: write_page(page, render, job.engine))
     resolver = Resolver(mailbox.put, stopping=job.stopping)
+    files = assembly.certificate_files(settings, job.engine.placement)
+    renewal = Renewal(files, mailbox.put, stopping=job.stopping)
+    read = renewal.begin()
+    mailbox.put(read)
     watcher, fetcher, slow = _marathon(job)
-    writer = _writer(job, fetcher, resolver, _driver(job, render, scribe))
+    writer = _writer(job, fetcher, resolver, _driver(job, render, scribe, read.certificates))
     control = _control(job)
     supervisor.start("control", control.run, interrupt=control.interrupt)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
     supervisor.start("writer", writer.run, interrupt=mailbox.close)
     supervisor.start("fetcher", fetcher.run, interrupt=fetcher.interrupt)
     supervisor.start("slow fetcher", slow.run, interrupt=slow.interrupt)
+    supervisor.start("certificates", renewal.run)
     supervisor.start("resolver", resolver.run, interrupt=resolver.interrupt)
     supervisor.start(
         "signals",
@@ -171,7 +178,9 @@ def _writer(job: _Job, fetcher: Fetcher, resolver: Resolver, driver: Driver) -> 
     )
 
 
-def _driver(job: _Job, render: Renderer, scribe: Scribe) -> Driver:
+def _driver(
+    job: _Job, render: Renderer, scribe: Scribe, certificates: tuple[Certificate, ...]
+) -> Driver:
     where, engine = assembly.layout(job.settings), job.engine
     return Driver(
         engine=engine,
@@ -186,6 +195,7 @@ def _driver(job: _Job, render: Renderer, scribe: Scribe) -> Driver:
         assigned=assembly.assigned_ports(job.settings),
         scribe=scribe,
         gate=ReloadGate(interval=job.settings.reload_interval),
+        certificates=certificates,
     )
 
 
@@ -238,5 +248,7 @@ def _sequence() -> Callable[[], int]:
 
 
 def _key(message: Message) -> Hashable | None:
-    """Messages of which one says as much as many: equal ones."""
+    """Messages of which one says as much as many: equal ones, and the newest certificates."""
+    if isinstance(message, CertificatesRead):
+        return CertificatesRead
     return message if isinstance(message, Release | Wake) else None

@@ -5,6 +5,7 @@ Values and clients only; what runs is started by `app`.
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from sidecar.desired.derive import Rules
 from sidecar.errors import HaproxyError, UsageError
 from sidecar.haproxy.capabilities import read_program
+from sidecar.haproxy.certificates import CertificateFiles
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.haproxy.folder import StateFolder, socket_path_problem
 from sidecar.haproxy.process import (
@@ -21,12 +23,14 @@ from sidecar.haproxy.process import (
     runtime_commands,
 )
 from sidecar.haproxy.proxies import Proxies
+from sidecar.haproxy.self_signed import self_signed
 from sidecar.marathon.client import MarathonClient
 from sidecar.marathon.credentials import Credentials, authority_of
 from sidecar.plan.ports import read_ranges
 from sidecar.reconcile.engine import Placement
 from sidecar.reconcile.loop import Timing
 from sidecar.reconcile.templates import OperatorTemplates
+from sidecar.reconcile.trial import Trial
 from sidecar.settings import Settings
 from sidecar.side_files import lua_digest, share_dir
 
@@ -182,6 +186,26 @@ def client(settings: Settings, authority: Credentials | None = None) -> Marathon
         ca_file=settings.marathon_ca_cert or None,
         silence_timeout=settings.silence,
     )
+
+
+def certificate_paths(settings: Settings, folder: Path) -> Sequence[Path]:
+    """Where the certificates of port 443 are; a self-signed one is made where none is given.
+
+    Raises:
+        StateFolderError: that one cannot be written.
+    """
+    if not settings.https_port:
+        return ()
+    return [Path(path) for path in settings.ssl_certs] or [self_signed(folder)]
+
+
+def certificate_files(settings: Settings, where: Placement) -> CertificateFiles:
+    """The files and folders of certificates, tried with the HAProxy that is to serve them."""
+    folder = where.folder.path
+    paths = certificate_paths(settings, folder)
+    # A program of another version than that of the HAProxy beside us does not speak for it.
+    trial = Trial(where.binary, folder) if where.own and where.binary else None
+    return CertificateFiles(paths, trial.refused) if trial else CertificateFiles(paths)
 
 
 def timing(settings: Settings) -> Timing:

@@ -194,11 +194,11 @@ def _read_settings(words: Sequence[str], defaults: Mapping[str, Any]) -> Setting
 @click.option("--write", is_flag=True, help="Into the state folder, instead of to the screen.")
 def render(settings: Settings, *, skeleton: bool, write: bool) -> None:
     """Show the configuration and the maps for the apps that Marathon has now."""
-    files = inspection.rendered(settings, skeleton=skeleton)
     if write:
-        for path in inspection.write(settings, files):
+        for path in inspection.write(settings, skeleton=skeleton):
             click.echo(str(path))
         return
+    files = inspection.shown(inspection.rendered(settings, skeleton=skeleton))
     for name, text in files.items():
         click.echo(f"# ---- {name}\n{text}")
 

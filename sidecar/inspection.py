@@ -8,22 +8,25 @@ from typing import Any
 import attrs
 
 from sidecar import assembly
+from sidecar.desired.certificates import Certificate, choose
 from sidecar.desired.claims import PortRules
 from sidecar.desired.model import Desired, MapName, Problem
 from sidecar.errors import UsageError
 from sidecar.haproxy import commands, replies
 from sidecar.haproxy.capabilities import Capabilities
-from sidecar.haproxy.config import CONFIG_FILE, Layout
+from sidecar.haproxy.certificates import CertificateFiles
+from sidecar.haproxy.config import CONFIG_FILE, Layout, Rendered
 from sidecar.haproxy.files import write_all
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
 from sidecar.plan.observed import BACKEND_LEDGER, LedgerRow
 from sidecar.plan.ports import read_ranges
-from sidecar.plan.steps import ReplaceMap, Step
+from sidecar.plan.steps import RenewCertificate, ReplaceMap, Step
 from sidecar.reconcile.asking import Asking
 from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
+from sidecar.reconcile.engine import files_of
 from sidecar.reconcile.resolve import look_up
 from sidecar.settings import Settings
 from sidecar.side_files import write_side_files
@@ -38,28 +41,44 @@ class Planned:
     problems: tuple[Problem, ...]
 
 
-def rendered(settings: Settings, *, skeleton: bool) -> dict[str, str]:
-    """The files that HAProxy would start from, by name, the configuration first."""
+def rendered(settings: Settings, *, skeleton: bool) -> Rendered:
+    """What HAProxy would start from, but for certificates."""
+    return _render(settings, _wanted(settings, skeleton=skeleton))
+
+
+def _wanted(settings: Settings, *, skeleton: bool) -> Desired:
     settings.check()
-    layout = assembly.layout(settings)
     if skeleton:
-        desired = Desired(overrides=assembly.templates(settings).current)
-    else:
-        desired = _derivation(settings).desired(_ports(settings, layout), {})
+        return Desired(overrides=assembly.templates(settings).current)
+    return _derivation(settings).desired(_ports(settings, assembly.layout(settings)), {})
+
+
+def _render(settings: Settings, desired: Desired) -> Rendered:
+    layout = assembly.layout(settings)
     bound = (read_ranges(settings.service_ports) | desired.service_ports) - layout.reserved
-    result = assembly.renderer(settings).render(desired, attrs.evolve(layout, bound=bound))
-    return {CONFIG_FILE: result.text, **result.maps}
+    return assembly.renderer(settings).render(desired, attrs.evolve(layout, bound=bound))
 
 
-def write(settings: Settings, files: Mapping[str, str]) -> tuple[Path, ...]:
-    """Write rendered files into the state folder; those that changed."""
+def shown(files: Rendered) -> dict[str, str]:
+    """The files that anybody may see, by name, the configuration first."""
+    return {CONFIG_FILE: files.text, **files.maps}
+
+
+def write(settings: Settings, *, skeleton: bool) -> tuple[Path, ...]:
+    """Write what HAProxy would start from into the state folder; the files that changed."""
     folder = Path(settings.state_dir)
     if not folder.is_dir():
         raise UsageError(f"the state folder {folder} does not exist; make it, or give --state-dir")
+    desired = _wanted(settings, skeleton=skeleton)
+    desired = attrs.evolve(desired, certificates=_certificates(settings))
     write_side_files(settings)
-    return write_all(
-        {folder / name: text for name, text in files.items()}, config=folder / CONFIG_FILE
-    )
+    config, result = folder / CONFIG_FILE, _render(settings, desired)
+    return write_all({**files_of(result, folder), config: result.text}, config=config)
+
+
+def _certificates(settings: Settings) -> tuple[Certificate, ...]:
+    paths = assembly.certificate_paths(settings, Path(settings.state_dir))
+    return choose(CertificateFiles(paths).first().good.items())
 
 
 def planned(settings: Settings) -> Planned:
@@ -71,7 +90,10 @@ def planned(settings: Settings) -> Planned:
     derivation = _derivation(settings)
     derivation.remember(observed)
     derivation.update(derivation.snapshot.app_ids())
-    desired = derivation.desired(_ports(settings, layout), observed.incumbents())
+    desired = attrs.evolve(
+        derivation.desired(_ports(settings, layout), observed.incumbents()),
+        certificates=_certificates(settings),
+    )
     found = plan(
         desired,
         observed,
@@ -80,6 +102,7 @@ def planned(settings: Settings) -> Planned:
         static_cookies=can.static_cookies,
         static=can.static_word,
         makes_backends=can.makes_backends,
+        largest_certificate=can.largest_certificate,
     )
     return Planned(
         tuple(command for step in found.steps for command in _words(step, layout.state_dir, can)),
@@ -134,6 +157,8 @@ def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
     yield from _if(state["file_trouble"], "TROUBLE with the file of the next start: {}")
     if state["held"]:
         yield f"HELD: a full fetch, since {state['held']['reason']}; `mlb-sidecar release` uses it"
+    for path, why in state["certificates"]["troubles"].items():
+        yield f"PROBLEM: certificate {path}: {why}"
     for port, why in state["busy_ports"].items():
         yield f"service port {port} left out: it {why}"
     for problem in state["problems"]:
@@ -184,6 +209,9 @@ def _ports(settings: Settings, layout: Layout) -> PortRules:
 
 
 def _words(step: Step, state_dir: str, capabilities: Capabilities) -> tuple[str, ...]:
+    if isinstance(step, RenewCertificate):  # never with its key
+        put = commands.put_certificate(step, state_dir).partition("\n")[0]
+        return (put, commands.commit_certificate(step, state_dir))
     if isinstance(step, ReplaceMap):
         return (commands.prepare(step, state_dir), f"# … {len(step.entries)} entries")
     return commands.encode(step, state_dir, capabilities)

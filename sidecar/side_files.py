@@ -5,7 +5,6 @@ from importlib import resources
 from pathlib import Path
 
 from sidecar.errors import StateFolderError
-from sidecar.haproxy.certificates import write_crt_list
 from sidecar.haproxy.files import write_atomically
 from sidecar.settings import Settings
 
@@ -16,14 +15,12 @@ def share_dir() -> Path:
 
 
 def write_side_files(settings: Settings) -> None:
-    """Write what the configuration refers to besides the maps: certificates and Lua files.
+    """Write what the configuration refers to besides maps and certificates: Lua files.
 
     HAProxy may run in another container, or outlive the program that started it; so all that it
     reads lies in the state folder.
     """
     state_dir = Path(settings.state_dir)
-    if settings.https_port:
-        write_crt_list(state_dir, [Path(path) for path in settings.ssl_certs])
     for name, text in _lua_files().items():
         target = state_dir / "lua" / name
         try:

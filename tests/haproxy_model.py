@@ -9,28 +9,41 @@ from typing import assert_never
 
 import attrs
 
+from sidecar.desired.certificates import CRT_LIST, read_pem
 from sidecar.desired.model import Desired, MapName, ServerName, TraitMap
 from sidecar.haproxy.config import FACT_PREFIX, NOTHING, Layout, Rendered, Renderer
 from sidecar.plan import facts as stated
 from sidecar.plan.facts import put_together
 from sidecar.plan.maps import encode_entries
-from sidecar.plan.observed import ALL_MAPS, Observed, ObservedServer, State
+from sidecar.plan.observed import (
+    ALL_MAPS,
+    Observed,
+    ObservedCertificate,
+    ObservedServer,
+    State,
+)
 from sidecar.plan.steps import (
     AddBackend,
     AddEntry,
     AddServer,
     BackendStep,
+    CertificateStep,
     DeleteBackend,
     DeleteEntry,
     DeleteServer,
     EnableServer,
+    ListCertificate,
+    MakeCertificate,
     MoveServer,
     PublishBackend,
+    RemoveCertificate,
+    RenewCertificate,
     ReplaceMap,
     ServerStep,
     SetEntry,
     Step,
     StopServer,
+    UnlistCertificate,
     WeighServer,
     WithdrawBackend,
 )
@@ -59,6 +72,15 @@ class ModelObserved(Observed):
     unpublished: frozenset[str] = frozenset()
 
 
+@attrs.frozen
+class ModelCertificate(ObservedCertificate):
+    """A certificate with all that HAProxy has of it; `bound` says that a bind line names it."""
+
+    text: str = attrs.field(default="", repr=False)
+    bound: bool = False
+    default: bool = False
+
+
 class RefusedError(Exception):
     """HAProxy would refuse this step."""
 
@@ -80,7 +102,26 @@ def observe(
             facts[stated[1]] = "" if stated[2] == NOTHING else stated[2]
     facts = put_together(facts)
     maps = {file: read_map_file(files.maps[file]) for file in ALL_MAPS}
-    return ModelObserved(1, backends, maps, facts, layout.makes_backends)
+    certificates = _certificates(files)
+    return ModelObserved(1, backends, maps, facts, certificates, layout.makes_backends)
+
+
+def _certificates(files: Rendered) -> dict[str, ObservedCertificate]:
+    """Those in the list, in the place of a bind line's those that are not."""
+    listed = files.certificates.get(CRT_LIST, "").splitlines()
+    found: dict[str, ObservedCertificate] = {}
+    for file, text in files.certificates.items():
+        if file != CRT_LIST:
+            places = [place for place, line in enumerate(listed) if line.endswith(f"/{file}")]
+            found[file] = ModelCertificate(
+                read_pem(text).fingerprint,
+                bool(places),
+                used=True,
+                text=text,
+                bound=not places,
+                default=places == [0],
+            )
+    return found
 
 
 def read_map_file(text: str) -> dict[str, str | None]:
@@ -117,8 +158,17 @@ def apply(step: Step, observed: Observed, busy: Collection[tuple[str, str]] = ()
         case AddBackend() | PublishBackend() | WithdrawBackend() | DeleteBackend():
             assert isinstance(observed, ModelObserved)
             return _with_backend(step, observed)
-        case _:
+        case (
+            AddServer()
+            | EnableServer()
+            | MoveServer()
+            | WeighServer()
+            | StopServer()
+            | DeleteServer()
+        ):
             return _with_server(step, observed, busy)
+        case _:
+            return _with_certificate(step, observed)
 
 
 def _with_map(step: AddEntry | SetEntry | DeleteEntry | ReplaceMap, observed: Observed) -> Observed:
@@ -163,6 +213,35 @@ def _with_backend(step: BackendStep, observed: ModelObserved) -> Observed:
             del backends[name]
             unpublished -= {name}
     return attrs.evolve(observed, backends=backends, unpublished=unpublished)
+
+
+def _with_certificate(step: CertificateStep, observed: Observed) -> Observed:
+    there = dict(observed.certificates)
+    current = there.get(step.file)
+    assert current is None or isinstance(current, ModelCertificate)
+    if isinstance(step, MakeCertificate):
+        _demand(current is None, f"{step.file} is there already")
+        there[step.file] = ModelCertificate("", listed=False, used=False)
+        return attrs.evolve(observed, certificates=there)
+    if current is None:
+        raise RefusedError(f"no certificate {step.file}")
+    match step:
+        case RenewCertificate(certificate):
+            fingerprint, text = certificate.fingerprint, certificate.text
+            there[step.file] = attrs.evolve(current, fingerprint=fingerprint, text=text)
+        case ListCertificate():
+            _demand(bool(current.text), f"{step.file} is empty")
+            _demand(not current.listed, f"{step.file} would be listed twice")
+            there[step.file] = attrs.evolve(current, listed=True, used=True)
+        case UnlistCertificate():
+            _demand(current.listed and not current.default, f"{step.file} cannot leave the list")
+            there[step.file] = attrs.evolve(current, listed=False, used=current.bound)
+        case RemoveCertificate():
+            _demand(not current.used, f"{step.file} is in use")
+            del there[step.file]
+        case _:
+            assert_never(step)
+    return attrs.evolve(observed, certificates=there)
 
 
 def _with_server(
@@ -232,6 +311,8 @@ class View:
     """By backend: name, address, port, id, weight and state of each server."""
     maps: Mapping[str, Mapping[str, str]]
     traits: Mapping[str, Mapping[str, str]]
+    certificates: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """By file: certificate, chain and key of what port 443 serves, or nobody uses."""
 
 
 def view_of(observed: Observed) -> View:
@@ -259,7 +340,12 @@ def view_of(observed: Observed) -> View:
         }
         for name in TraitMap
     }
-    return View(servers, maps, traits)
+    certificates = {
+        file: each.text
+        for file, each in observed.certificates.items()
+        if isinstance(each, ModelCertificate) and (each.listed or not each.used)
+    }
+    return View(servers, maps, traits, certificates)
 
 
 def _key_in_true_names(key: str, owners: Mapping[str, str | None]) -> str:
@@ -298,6 +384,7 @@ def view_wanted(desired: Desired) -> View:
             name.value: encode_traits(desired.backends, {n: n for n in desired.backends}, name)
             for name in TraitMap
         },
+        {each.file: each.text for each in desired.certificates if each.listed},
     )
 
 
@@ -370,6 +457,24 @@ def cookies_wanted(desired: Desired) -> dict[tuple[str, str], str | None]:
         (str(name), server.name): server.cookie
         for name, backend in desired.backends.items()
         for server in backend.servers
+    }
+
+
+def served_certificates(observed: Observed) -> set[str]:
+    """What port 443 serves: certificate, chain and key of each."""
+    return {
+        each.text
+        for each in observed.certificates.values()
+        if isinstance(each, ModelCertificate) and each.listed
+    }
+
+
+def bound_certificates(observed: Observed) -> dict[str, str]:
+    """What the bind lines of service ports serve, by file."""
+    return {
+        file: each.text
+        for file, each in observed.certificates.items()
+        if isinstance(each, ModelCertificate) and each.bound
     }
 
 

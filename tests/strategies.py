@@ -6,12 +6,22 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
+from sidecar.desired.certificates import Certificate, choose, file_of, read_pem
 from sidecar.desired.labels import TEMPLATE_LABELS
 from sidecar.desired.model import Archetype, MapName, Mode, ServerName, TraitMap
 from sidecar.marathon.schema import App
-from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER, Observed, ObservedServer, State
+from sidecar.plan.observed import (
+    BACKEND_LEDGER,
+    CERTIFICATE_LEDGER,
+    SERVER_LEDGER,
+    Observed,
+    ObservedServer,
+    State,
+)
 from sidecar.plan.servers import ledger_key
 from tests.builders import a_task, an_app, row
+from tests.haproxy_model import ModelCertificate
+from tests.pems import known, with_chain
 
 APP_IDS = ("/a", "/a/b", "/a_b", "/b", "/c", "/d")
 MANY_HOSTS = ",".join(f"h{number}.test" for number in range(14))
@@ -219,7 +229,7 @@ _GARBAGE = ("", "x", "- - zero http-roundrobin", "a b c d e", "gone_1 /gone 1 ht
 def damaged(draw: st.DrawFn, observed: Observed) -> Observed:
     """The same HAProxy after somebody else's commands, or after a sidecar that died midway."""
     for _ in range(draw(st.sampled_from((3, 1, 0, 2, 6)))):
-        kind = draw(st.sampled_from((_server_damage, _map_damage, _ledger_damage, _foreign_server)))
+        kind = draw(st.sampled_from(_DAMAGES))
         observed = kind(draw, observed)
     return observed
 
@@ -303,3 +313,60 @@ def _with_entry(observed: Observed, file: str, key: str, value: str | None) -> O
     if value is not None:
         entries[key] = value
     return attrs.evolve(observed, maps={**observed.maps, file: entries})
+
+
+# --- certificates ---
+
+CONTENTS = tuple(read_pem(known(name)) for name in ("one.test", "two.test", "h1.test"))
+CONTENTS += tuple(read_pem(with_chain(known("one.test"), links)) for links in (1, 40))
+"""Some that differ, two of them only by their chain, one of those too large for a command."""
+
+
+@st.composite
+def certificate_sets(draw: st.DrawFn) -> tuple[Certificate, ...]:
+    """Certificates of port 443, and some that bind lines of service ports name."""
+    paths = draw(st.lists(st.sampled_from("abcd"), unique=True, min_size=1, max_size=4))
+    listed = choose((f"/c/{path}.pem", draw(st.sampled_from(CONTENTS))) for path in paths)
+    own = draw(st.lists(st.sampled_from("xy"), unique=True, max_size=2))
+    contents = ((f"/o/{path}.pem", draw(st.sampled_from(CONTENTS[:4]))) for path in own)
+    bound = (
+        Certificate(file_of(path), path, pem.text, pem.fingerprint, listed=False)
+        for path, pem in contents
+    )
+    return (*listed, *bound)
+
+
+certificate_orders = st.lists(st.integers(0, 3), unique=True, min_size=1).map(
+    lambda numbers: choose((f"/c/{number}.pem", CONTENTS[number]) for number in numbers)
+)
+"""Certificates of port 443 in any order, always the same at the same path."""
+
+
+def _certificate_damage(draw: st.DrawFn, observed: Observed) -> Observed:
+    """Change one by hand, empty, unlist or forget it; or make a foreign one in our folder."""
+    there = dict(observed.certificates)
+    what = draw(st.sampled_from(("other", "empty", "unlisted", "forgotten", "noted", "foreign")))
+    if what == "foreign":
+        stranger = ModelCertificate("", listed=False, used=False)
+        return attrs.evolve(observed, certificates={file_of("/strange.pem"): stranger, **there})
+    if not there:
+        return observed
+    file = draw(st.sampled_from(sorted(there)))
+    if what in {"forgotten", "noted"}:
+        value = None if what == "forgotten" else "otherwise"
+        return _with_entry(observed, CERTIFICATE_LEDGER, file, value)
+    current = there[file]
+    assert isinstance(current, ModelCertificate)
+    if what == "other":
+        # Another chain alone, put there by hand, is what nobody can see.
+        others = [pem for pem in CONTENTS if pem.fingerprint != current.fingerprint]
+        pem = draw(st.sampled_from(others))
+        there[file] = attrs.evolve(current, fingerprint=pem.fingerprint, text=pem.text)
+    elif not (current.bound or current.default):  # HAProxy takes neither of these away
+        unlisted = attrs.evolve(current, listed=False, used=False)
+        empty = attrs.evolve(unlisted, fingerprint="", text="")
+        there[file] = empty if what == "empty" else unlisted
+    return attrs.evolve(observed, certificates=there)
+
+
+_DAMAGES = (_server_damage, _map_damage, _ledger_damage, _foreign_server, _certificate_damage)

@@ -12,6 +12,7 @@ from typing import NewType
 
 import attrs
 
+from sidecar.desired.certificates import Certificate
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 from sidecar.marathon.schema import AppId
 
@@ -260,3 +261,5 @@ class Desired:
     """The service ports that are bound in a way of their own."""
     overrides: Overrides = NO_OVERRIDES
     """The templates that the operator replaced."""
+    certificates: tuple[Certificate, ...] = ()
+    """Those of port 443, the default one first, and those that a frontend above names."""

@@ -13,7 +13,6 @@ from sidecar.dropin import surroundings
 from sidecar.dropin.manual import chapters, manual
 from sidecar.dropin.translation import Translation, translate
 from sidecar.errors import UsageError
-from sidecar.haproxy.config import CONFIG_FILE
 from sidecar.settings import Settings
 
 log = structlog.get_logger("sidecar")
@@ -40,7 +39,7 @@ def carry_out(mode: str, words: Sequence[str], read: Reader, say: Callable[[str]
     for note in asked.notes:
         log.info("a flag means nothing here", flag=note)
     if asked.dry:
-        say(inspection.rendered(settings, skeleton=False)[CONFIG_FILE].rstrip("\n"))
+        say(inspection.rendered(settings, skeleton=False).text.rstrip("\n"))
         return
     app.run(_prepared(settings, asked))
 

@@ -12,6 +12,7 @@ import attrs
 
 from sidecar.desired.model import Backend
 from sidecar.errors import HaproxyError
+from sidecar.plan.certificates import SMALLEST_LIMIT
 
 _OLDEST = (2, 6)
 _HELP = "The following commands are valid"
@@ -74,6 +75,15 @@ class Capabilities:
             if sum(map(len, words)) > _LONGEST_WORDS:
                 return "more words than a command can carry"
         return ""
+
+    @property
+    def largest_certificate(self) -> int:
+        """How many bytes of a certificate can be sent in one command.
+
+        The buffer has 16 kB before 3.4, which has 128 kB for payloads; 2.6 ends the connection, or
+        itself, over a larger one.
+        """
+        return 120_000 if self.version >= (3, 4) else SMALLEST_LIMIT
 
     @property
     def late_idle_connections(self) -> bool:

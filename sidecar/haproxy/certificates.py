@@ -1,92 +1,193 @@
-"""The HTTPS frontend's certificates: a crt-list of the given files, or one that is self-signed.
+"""The files and folders that certificates come from: what is good in them, and what is wrong.
 
-The self-signed one is made once for a state folder, and only so that HAProxy can listen.
+A file that is being written, or damaged, or gone, never takes away what was good before.
 """
 
-import datetime as dt
-import re
-from collections.abc import Iterable, Sequence
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import attrs
 
-from sidecar.errors import StateFolderError, UsageError
-from sidecar.haproxy.files import write_atomically
+from sidecar.desired.certificates import Pem, PemError, has_certificate, has_key, read_pem
+from sidecar.errors import UsageError
 
-CRT_LIST = "crt-list.txt"
-SELF_SIGNED = "self-signed.pem"
+Refusal = Callable[[Mapping[str, str]], Mapping[str, str]]
+"""Which of these PEM texts, by path, HAProxy does not take, and why."""
 
-_VALID_DAYS = 3650
-_NOT_IN_A_LIST = re.compile(r"[\s#\[\]]")
+_LARGEST = 1_000_000  # bytes; no certificate is so large, and a folder may hold anything
+_OF_CERTBOT = "fullchain.pem"
+_KEY_OF_CERTBOT = "privkey.pem"
+_MISSED_IS_GONE = 2  # looks: while a file is replaced it may be missing for a moment
+
+_Signature = tuple[tuple[int, int, int] | None, ...]
 
 
-def write_crt_list(state_dir: Path, certificates: Sequence[Path]) -> None:
-    """Write the crt-list; the first certificate is the one for unknown names.
+@attrs.frozen
+class Look:
+    """What is there: the good certificates by path, in order, and what is wrong, by path."""
 
-    Raises:
-        UsageError: a given path cannot be read, or there is no certificate in it.
-        StateFolderError: the folder cannot be written.
+    good: Mapping[str, Pem] = attrs.field(factory=dict)
+    troubles: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.define
+class _File:
+    """What is known of one file: the newest good content, and why a newer one is not."""
+
+    pem: Pem | None = None
+    trouble: str = ""
+    seen: _Signature = ()
+    judged: _Signature = ()
+    missed: int = 0
+
+
+class CertificateFiles:
+    """Looks at the same paths again and again; a file that has not changed is not read."""
+
+    def __init__(self, paths: Sequence[Path], refusal: Refusal = lambda _: {}) -> None:
+        self._paths = paths
+        self._refusal = refusal
+        self._files: dict[Path, dict[Path, _File]] = {path: {} for path in paths}
+
+    def first(self) -> Look:
+        """Look for the first time.
+
+        Raises:
+            UsageError: a path cannot be read, or something in it cannot be served.
+        """
+        look = self._look(patient=False)
+        for path, reason in look.troubles.items():
+            raise UsageError(f"certificate {path}: {reason}")
+        return look
+
+    def look(self) -> Look:
+        """Look again; what has changed counts once it is the same for two looks."""
+        return self._look(patient=True)
+
+    def _look(self, *, patient: bool) -> Look:
+        troubles: dict[str, str] = {}
+        changed: dict[Path, tuple[_File, Pem]] = {}
+        for path, known in self._files.items():
+            try:
+                found = list(_candidates(path))
+            except OSError as error:
+                troubles[str(path)] = f"cannot be read: {error.strerror}"
+                continue
+            self._forget(known, found, given=path)
+            for file in found:
+                state = known.setdefault(file, _File())
+                pem = _news(file, state, patient=patient, alone=file == path)
+                if pem is not None:
+                    changed[file] = (state, pem)
+            useful = (
+                state.pem or state.trouble or file in changed for file, state in known.items()
+            )
+            if not any(useful):
+                troubles[str(path)] = "holds no certificate with its key in PEM form"
+        self._take(changed)
+        return self._told(troubles)
+
+    def _forget(self, known: dict[Path, _File], found: Sequence[Path], *, given: Path) -> None:
+        """Forget files that are gone, but never the last good one of a path."""
+        for file, state in known.items():
+            state.missed = 0 if file in found else state.missed + 1
+            if file == given and state.missed:
+                state.trouble = "cannot be read: it is not a file any more"
+        gone = [file for file, state in known.items() if state.missed >= _MISSED_IS_GONE]
+        if any(state.pem for file, state in known.items() if file not in gone):
+            for file in gone:
+                del known[file]
+
+    def _take(self, changed: Mapping[Path, tuple[_File, Pem]]) -> None:
+        refused = self._refusal({str(file): pem.text for file, (_, pem) in changed.items()})
+        for file, (state, pem) in changed.items():
+            state.trouble = refused.get(str(file), "")
+            if not state.trouble:
+                state.pem = pem
+
+    def _told(self, troubles: dict[str, str]) -> Look:
+        good: dict[str, Pem] = {}
+        for known in self._files.values():
+            for file, state in sorted(known.items()):
+                if state.pem is not None:
+                    good.setdefault(str(file), state.pem)
+                if state.trouble:
+                    troubles.setdefault(str(file), state.trouble)
+        return Look(good, troubles)
+
+
+def _candidates(path: Path) -> Iterator[Path]:
+    """The files that may hold a certificate, in order of their names."""
+    if not stat.S_ISDIR(path.stat().st_mode):
+        yield path
+        return
+    for child in sorted(path.iterdir()):
+        of_certbot = child / _OF_CERTBOT
+        if child.name.startswith("."):
+            continue
+        if child.is_file():
+            yield child
+        elif of_certbot.is_file():
+            yield of_certbot
+
+
+def _keys_of(file: Path) -> Sequence[Path]:
+    """Where the key of a certificate may be, if it is not in the same file."""
+    beside = [file.with_name(f"{file.name}.key"), file.with_suffix(".key")]
+    if file.name == _OF_CERTBOT:
+        beside.append(file.with_name(_KEY_OF_CERTBOT))
+    return [key for key in beside if key != file]
+
+
+def _signature(file: Path) -> _Signature:
+    return tuple(_identity(each) for each in (file, *_keys_of(file)))
+
+
+def _identity(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _news(file: Path, state: _File, *, patient: bool, alone: bool) -> Pem | None:
+    """New good content of a file; None where there is none, or where it is not at rest yet.
+
+    A file that was given `alone` must be a certificate; in a folder others may lie beside.
     """
-    files = [file for path in certificates for file in _files(path)]
-    if not files:
-        files = [_self_signed(state_dir)]
-    write_atomically(state_dir / CRT_LIST, "".join(f"{file}\n" for file in files))
-
-
-def _files(path: Path) -> Iterable[Path]:
-    """The PEM files of a path, in order of their names."""
+    now = _signature(file)
+    before, state.seen = state.seen, now
+    if now == state.judged or (patient and now != before):
+        return None
     try:
-        path.stat()
-        found = sorted(path.iterdir()) if path.is_dir() else [path]
-        files = [file.resolve() for file in found if file.is_file() and _is_pem(file)]
+        text, key = _read(file), ""
+        if has_certificate(text) and not has_key(text):
+            key = next((_read(each) for each in _keys_of(file) if each.is_file()), "")
+        if _signature(file) != now:
+            return None  # it is being written this moment
+        state.judged = now
+        if not (has_certificate(text) and (key or has_key(text))):
+            state.trouble = _nothing_there(state, alone=alone)
+            return None
+        return read_pem(text, key)
     except OSError as error:
-        raise UsageError(f"--ssl-certs {path} cannot be read: {error.strerror}") from error
-    if not files:
-        raise UsageError(f"--ssl-certs {path} holds no certificate with its key in PEM form")
-    for file in files:
-        if _NOT_IN_A_LIST.search(str(file)):
-            raise UsageError(f"--ssl-certs {str(file)!r} has a character that no crt-list takes")
-    return files
+        state.trouble = f"cannot be read: {error.strerror}"
+    except PemError as error:
+        state.trouble = str(error)
+    return None
 
 
-def _is_pem(file: Path) -> bool:
-    text = file.read_bytes()
-    return b"-----BEGIN CERTIFICATE-----" in text and b"PRIVATE KEY-----" in text
+def _nothing_there(state: _File, *, alone: bool) -> str:
+    if state.pem is not None:
+        return "holds no certificate with its key any more"
+    return "holds no certificate with its key in PEM form" if alone else ""
 
 
-def _self_signed(state_dir: Path) -> Path:
-    file = state_dir / SELF_SIGNED
-    try:
-        exists = file.exists()
-    except OSError as error:
-        raise StateFolderError(f"{file} cannot be read: {error.strerror}") from error
-    if not exists:
-        write_atomically(file, make_self_signed("marathon-lb-sidecar"))
-    return file
-
-
-def make_self_signed(name: str) -> str:
-    """A certificate for one name with its key, both as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=_VALID_DAYS))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode() + secret.decode()
+def _read(file: Path) -> str:
+    with file.open("rb") as content:
+        if os.fstat(content.fileno()).st_size > _LARGEST:
+            return ""
+        return content.read(_LARGEST).decode("ascii", "replace")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
+from sidecar.desired.certificates import CRT_LIST
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.plan.steps import (
     AddBackend,
@@ -17,12 +18,17 @@ from sidecar.plan.steps import (
     DeleteEntry,
     DeleteServer,
     EnableServer,
+    ListCertificate,
+    MakeCertificate,
     MoveServer,
     PublishBackend,
+    RemoveCertificate,
+    RenewCertificate,
     ReplaceMap,
     SetEntry,
     Step,
     StopServer,
+    UnlistCertificate,
     WeighServer,
     WithdrawBackend,
 )
@@ -39,7 +45,8 @@ def encode(  # noqa: C901, PLR0912 (a flat list of cases)
 ) -> tuple[str, ...]:
     """The commands of one step; the step is done when the last one is.
 
-    A whole table takes a conversation instead: `prepare`, `fill`, `commit`.
+    What takes a conversation is not said here: a whole table (`prepare`, `fill`, `commit`), and a
+    certificate's content (`put_certificate`, `commit_certificate`).
 
     Raises:
         ValueError: a name or value could be taken for more than one word.
@@ -78,8 +85,10 @@ def encode(  # noqa: C901, PLR0912 (a flat list of cases)
             return (_entry("set", state_dir, file, key, value),)
         case DeleteEntry(file, key):
             return (_command("del", "map", f"{state_dir}/{file}", key),)
-        case ReplaceMap():
-            raise ValueError("a whole table is not one command")
+        case MakeCertificate() | ListCertificate() | UnlistCertificate() | RemoveCertificate():
+            return (_certificate(step, state_dir),)
+        case RenewCertificate() | ReplaceMap():
+            raise ValueError("this takes a conversation")
         case _:
             assert_never(step)
 
@@ -105,6 +114,59 @@ def show_map(file: str, state_dir: str, version: int | None = None) -> str:
     """Ask for all entries of a map, or of a version in the making."""
     at = [] if version is None else [f"@{version}"]
     return _command("show", "map", *at, f"{state_dir}/{file}")
+
+
+def show_certificates() -> str:
+    """Ask which certificates are loaded."""
+    return _command("show", "ssl", "cert")
+
+
+def show_crt_list(state_dir: str) -> str:
+    """Ask which of them port 443 serves."""
+    return _command("show", "ssl", "crt-list", _file(CRT_LIST, state_dir))
+
+
+def show_certificate(file: str, state_dir: str) -> str:
+    """Ask what is in one."""
+    return _command("show", "ssl", "cert", _file(file, state_dir))
+
+
+def abort_certificate(path: str) -> str:
+    """Drop what was sent for a certificate, by its path, and never put in place."""
+    return _command("abort", "ssl", "cert", path)
+
+
+def put_certificate(step: RenewCertificate, state_dir: str) -> str:
+    """Send a certificate's new content; its first line alone may be shown to anybody."""
+    return (
+        f"{_command('set', 'ssl', 'cert', _file(step.file, state_dir))} <<\n{step.certificate.text}"
+    )
+
+
+def commit_certificate(step: RenewCertificate, state_dir: str) -> str:
+    """Put that in place."""
+    return _command("commit", "ssl", "cert", _file(step.file, state_dir))
+
+
+def _certificate(
+    step: MakeCertificate | ListCertificate | UnlistCertificate | RemoveCertificate, state_dir: str
+) -> str:
+    file, crt_list = _file(step.file, state_dir), _file(CRT_LIST, state_dir)
+    match step:
+        case MakeCertificate():
+            return _command("new", "ssl", "cert", file)
+        case ListCertificate():
+            return _command("add", "ssl", "crt-list", crt_list, file)
+        case UnlistCertificate():
+            return _command("del", "ssl", "crt-list", crt_list, file)
+        case RemoveCertificate():
+            return _command("del", "ssl", "cert", file)
+        case _:
+            assert_never(step)
+
+
+def _file(name: str, state_dir: str) -> str:
+    return f"{state_dir}/{name}"
 
 
 def _delete(backend: str, name: str, capabilities: Capabilities, *, cut: bool) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 import jinja2
 
+from sidecar.desired.certificates import CRT_LIST
 from sidecar.desired.model import (
     CHECK_TIMEOUTS,
     Archetype,
@@ -36,7 +37,12 @@ from sidecar.haproxy.proxies import Proxies
 from sidecar.plan import facts as stated
 from sidecar.plan.facts import Expected
 from sidecar.plan.maps import encode_entries
-from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER, LedgerRow
+from sidecar.plan.observed import (
+    BACKEND_LEDGER,
+    CERTIFICATE_LEDGER,
+    SERVER_LEDGER,
+    LedgerRow,
+)
 from sidecar.plan.pools import spare_name
 from sidecar.plan.ports import write_ranges
 from sidecar.plan.servers import ledger_key
@@ -106,10 +112,11 @@ class Layout:
 
 @attrs.frozen
 class Rendered:
-    """A configuration and its maps, by file name; `facts` are what it states."""
+    """A configuration, its maps, and the certificates with their list, by file name."""
 
     text: str
     maps: Mapping[str, str]
+    certificates: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
 class Renderer:
@@ -164,7 +171,7 @@ class Renderer:
                 for number in range(size)
             ],
         )
-        return Rendered(text, _map_texts(desired, pools))
+        return Rendered(text, _map_texts(desired, pools), _certificate_texts(desired, layout))
 
     def expected(self, desired: Desired, layout: Layout) -> Expected:
         """What that configuration states about itself, but for the ports it binds."""
@@ -358,6 +365,7 @@ def _map_texts(desired: Desired, pools: Mapping[str, int]) -> dict[str, str]:
         free = LedgerRow(None, (), 0, archetype).encode()
         rows.update((spare_name(archetype, number + 1), free) for number in range(size))
     texts[BACKEND_LEDGER] = _map_text(rows)
+    texts[CERTIFICATE_LEDGER] = _map_text({each.file: each.digest for each in desired.certificates})
     texts[SERVER_LEDGER] = _map_text(
         {
             ledger_key(name, server.name): server.spec
@@ -366,6 +374,12 @@ def _map_texts(desired: Desired, pools: Mapping[str, int]) -> dict[str, str]:
         }
     )
     return texts
+
+
+def _certificate_texts(desired: Desired, layout: Layout) -> dict[str, str]:
+    texts = {each.file: each.text for each in desired.certificates}
+    listed = [f"{layout.state_dir}/{each.file}\n" for each in desired.certificates if each.listed]
+    return {**texts, CRT_LIST: "".join(listed)} if listed else texts
 
 
 def _map_text(entries: Mapping[str, str]) -> str:

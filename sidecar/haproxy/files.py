@@ -6,7 +6,7 @@ last good one, the rejected one).
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,6 +46,20 @@ def write_all(files: Mapping[Path, str], *, config: Path) -> tuple[Path, ...]:
     """
     order = sorted(files, key=lambda path: (path == config, path))
     return tuple(path for path in order if write_atomically(path, files[path]))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that its owner alone may read, if it is not there."""
+    with _explained("make", path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def remove_others(folder: Path, wanted: Collection[str]) -> None:
+    """Remove the files of a folder that are not wanted, named as `<folder>/<file>`."""
+    with _explained("clean up", folder):
+        for file in sorted(folder.glob("*")):
+            if f"{folder.name}/{file.name}" not in wanted:
+                file.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> tuple[Path, ...]:

@@ -35,12 +35,14 @@ class EncodedCommand:
 def encode(command: str) -> EncodedCommand:
     """Turn a command into what is sent, or raise `ValueError` where it could be two."""
     if "\r" in command or "\0" in command:
-        raise ValueError(f"a command with a carriage return or a zero byte: {command!r}")
+        # The first line alone: there may be a key in the others.
+        first = command.partition("\n")[0]
+        raise ValueError(f"a command with a carriage return or a zero byte: {first!r}")
     line, newline, payload = command.partition("\n")
     _check_line(line, has_payload=bool(newline))
     rows = payload.rstrip("\n")
     if newline:
-        _check_payload(command, rows)
+        _check_payload(line, rows)
         rows += "\n\n"
     data = f"{line}\n{rows}".encode("utf-8", "surrogateescape")
     return EncodedCommand(data=data, payload_lines=max(rows.count("\n") - 1, 0))
@@ -63,10 +65,10 @@ def _check_line(line: str, *, has_payload: bool) -> None:
         raise ValueError(f"a command that ends in `<<` without a payload: {line!r}")
 
 
-def _check_payload(command: str, rows: str) -> None:
+def _check_payload(line: str, rows: str) -> None:
     if not rows or rows.startswith("\n") or "\n\n" in rows:
         # An empty line ends the payload; what follows would be run as commands.
-        raise ValueError(f"a payload that is empty or has an empty line: {command!r}")
+        raise ValueError(f"a payload that is empty or has an empty line: {line!r}")
 
 
 def batches(

@@ -177,6 +177,36 @@ def _entry(line: str) -> tuple[str, str]:
     return key, value
 
 
+@attrs.frozen
+class CertificateReply:
+    """What `show ssl cert FILE` says; the fingerprint is empty where nothing is in it yet."""
+
+    fingerprint: str
+    used: bool
+
+
+def read_certificates(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read `show ssl cert`: the paths that are loaded, and those with a change under way."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    under_way = tuple(line[1:] for line in lines if line.startswith("*"))
+    return tuple(line for line in lines if not line.startswith("*")), under_way
+
+
+def read_crt_list(text: str) -> tuple[str, ...]:
+    """Read `show ssl crt-list FILE`: the paths in it; none where it is not loaded."""
+    if not text.startswith("# "):
+        return ()
+    return tuple(line.split()[0] for line in text.splitlines()[1:] if line.strip())
+
+
+def read_certificate(text: str) -> CertificateReply:
+    """Read `show ssl cert FILE`."""
+    fields = dict(line.partition(": ")[::2] for line in text.splitlines())
+    if "Status" not in fields:
+        raise _unknown("show ssl cert", text)
+    return CertificateReply(fields.get("SHA1 FingerPrint", ""), fields["Status"] == "Used")
+
+
 def read_processes(text: str) -> Processes:
     """Read the master's `show proc`."""
     sections: dict[str, list[re.Match[str]]] = {"": []}

@@ -12,7 +12,8 @@ import attrs
 
 from sidecar.desired.model import Backend, Desired, ServerName
 from sidecar.marathon.schema import AppId
-from sidecar.plan import facts, making, maps, ports, servers, traits
+from sidecar.plan import certificates, facts, making, maps, ports, servers, traits
+from sidecar.plan.certificates import SMALLEST_LIMIT
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import (
     ALL_MAPS,
@@ -38,6 +39,7 @@ def plan(
     static: Callable[[Backend], str] = lambda _: "",
     makes_backends: bool = False,
     lasting: Collection[str] = (),
+    largest_certificate: int = SMALLEST_LIMIT,
 ) -> Plan:
     """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
 
@@ -48,6 +50,7 @@ def plan(
     word of a backend's servers for which none of them can, empty if there is none.
     `makes_backends` says that backends can be made and deleted at run time; those that are
     `lasting` cannot be deleted.
+    `largest_certificate` is how many bytes of one can be sent at run time.
     """
     missing = [file for file in ALL_MAPS if file not in observed.maps]
     if missing:
@@ -62,7 +65,7 @@ def plan(
 
     allocation = (making.settle if makes_backends else allocate)(desired.backends, observed, waits)
     phases = Phases()
-    unmade: list[Reason] = []
+    unmade = [*certificates.look_after(phases, desired, observed, largest=largest_certificate)]
     for name, place in sorted(allocation.location.items()):
         backend = desired.backends[name]
         made = makes_backends and making.make(phases, place, backend.made_from, observed)

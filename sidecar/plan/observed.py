@@ -2,7 +2,8 @@
 
 The ledger keeps what HAProxy cannot report. `backend2app.map` has one entry for every backend,
 `<backend> -> <owner or -> <app ids or -> <service port> <made from>`; `server2spec.map` has one for
-every server, `<backend>/<server> -> <keywords>`.
+every server, `<backend>/<server> -> <keywords>`; `certificate2digest.map` one for every
+certificate, `<file> -> <digest of certificate, chain and key>`.
 """
 
 import enum
@@ -15,7 +16,8 @@ from sidecar.desired.model import BackendName, MapName, ServerName, TraitMap
 
 BACKEND_LEDGER = "backend2app.map"
 SERVER_LEDGER = "server2spec.map"
-LEDGERS = (BACKEND_LEDGER, SERVER_LEDGER)
+CERTIFICATE_LEDGER = "certificate2digest.map"
+LEDGERS = (BACKEND_LEDGER, SERVER_LEDGER, CERTIFICATE_LEDGER)
 TRAIT_FILES = frozenset(name.value for name in TraitMap)
 ALL_MAPS = (*(name.value for name in MapName), *(name.value for name in TraitMap), *LEDGERS)
 
@@ -42,6 +44,18 @@ class ObservedServer:
     """Whether HAProxy sends it new requests now."""
     checked: bool = False
     """Whether HAProxy checks its health."""
+
+
+@attrs.frozen
+class ObservedCertificate:
+    """A certificate that is loaded."""
+
+    fingerprint: str
+    """Its SHA-1 in upper-case hex; empty where its place is made and nothing is in it."""
+    listed: bool
+    """Whether port 443 serves it."""
+    used: bool = True
+    """Whether port 443 or a bind line uses it, so that it cannot be removed."""
 
 
 @attrs.frozen
@@ -88,6 +102,8 @@ class Observed:
     backends: Mapping[str, Mapping[ServerName, ObservedServer]]
     maps: Mapping[str, Mapping[str, str | None]]
     facts: Mapping[str, str] = attrs.field(factory=dict)
+    certificates: Mapping[str, ObservedCertificate] = attrs.field(factory=dict)
+    """The copies in the state folder that are loaded, by their names below it."""
 
     def rows(self) -> dict[str, LedgerRow]:
         """The backends that the ledger knows and that exist, with their rows."""

@@ -1,5 +1,6 @@
 """The order of a plan's steps, and why an interruption after any of them does no harm.
 
+0. certificates come in and change first: a host that is new needs one when it gets there;
 1. notes, makings, publications: a backend that is made is in the ledger before it exists;
 2. claims: the ledger says whose a backend is before anything enters it, and once it is published;
 3. traits: how a backend treats requests is said before any gets there;
@@ -9,13 +10,15 @@
 7. stops: servers that leave, or get weight 0, take no new request; what replaces them is in now;
 8. deletions: a server goes once its streams have ended; its ledger row goes after it;
 9. releases: a backend is free when nothing is left in it;
-10. withdrawals, unmakings: a free one is deleted where that is possible, then its row forgotten.
+10. withdrawals, unmakings: a free one is deleted where that is possible, then its row forgotten;
+11. removed certificates: their hosts are gone by then.
 """
 
 import attrs
 
 from sidecar.plan.steps import (
     AddBackend,
+    CertificateStep,
     DeleteBackend,
     DeleteServer,
     MapStep,
@@ -32,6 +35,7 @@ from sidecar.plan.steps import (
 class Phases:
     """The steps of a plan in the making, by phase."""
 
+    certificates: list[CertificateStep | MapStep] = attrs.field(factory=list)
     notes: list[MapStep] = attrs.field(factory=list)
     makings: list[AddBackend] = attrs.field(factory=list)
     publications: list[PublishBackend] = attrs.field(factory=list)
@@ -47,10 +51,12 @@ class Phases:
     withdrawals: list[WithdrawBackend] = attrs.field(factory=list)
     unmakings: list[DeleteBackend] = attrs.field(factory=list)
     forgotten: list[MapStep] = attrs.field(factory=list)
+    removed_certificates: list[CertificateStep | MapStep] = attrs.field(factory=list)
 
     def in_order(self) -> tuple[Step, ...]:
         """All steps, as they are to be sent."""
         return (
+            *self.certificates,
             *self.notes,
             *self.makings,
             *self.publications,
@@ -66,4 +72,5 @@ class Phases:
             *self.withdrawals,
             *self.unmakings,
             *self.forgotten,
+            *self.removed_certificates,
         )

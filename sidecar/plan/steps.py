@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from sidecar.desired.certificates import Certificate
 from sidecar.desired.model import Server, ServerName
 
 
@@ -125,10 +126,53 @@ class DeleteBackend:
     backend: str
 
 
+@attrs.frozen
+class MakeCertificate:
+    """Make a place for a certificate, which is empty at first."""
+
+    file: str
+
+
+@attrs.frozen
+class RenewCertificate:
+    """Put certificate, chain and key in the place of those that are there, at one moment."""
+
+    certificate: Certificate
+
+    @property
+    def file(self) -> str:
+        """Its name."""
+        return self.certificate.file
+
+
+@attrs.frozen
+class ListCertificate:
+    """Have port 443 serve a certificate."""
+
+    file: str
+
+
+@attrs.frozen
+class UnlistCertificate:
+    """Have port 443 serve it no more."""
+
+    file: str
+
+
+@attrs.frozen
+class RemoveCertificate:
+    """Forget a certificate that nothing uses."""
+
+    file: str
+
+
 ServerStep = AddServer | EnableServer | MoveServer | WeighServer | StopServer | DeleteServer
 MapStep = AddEntry | SetEntry | DeleteEntry | ReplaceMap
 BackendStep = AddBackend | PublishBackend | WithdrawBackend | DeleteBackend
-Step = ServerStep | MapStep | BackendStep
+CertificateStep = (
+    MakeCertificate | RenewCertificate | ListCertificate | UnlistCertificate | RemoveCertificate
+)
+Step = ServerStep | MapStep | BackendStep | CertificateStep
 
 
 @attrs.frozen
@@ -136,7 +180,7 @@ class Reason:
     """Why a reload is needed: `kind` is of a small closed set (a metric's label), `detail` is not.
 
     Kinds: section, archetype, raw configuration, deployment group, spares, cookies, server options,
-    port, bind, map, backend, true names, signal.
+    port, bind, certificate, map, backend, true names, signal.
     """
 
     kind: str

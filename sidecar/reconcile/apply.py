@@ -1,8 +1,8 @@
 """Sends the steps of a plan, reads every reply, and stops short where one did not come out.
 
 Steps of one kind that follow each other go out together. A step that was refused takes along what
-depends on it: whatever concerns the same server, and all that would lead traffic to its backend or
-take servers out of it.
+depends on it: whatever concerns the same server or certificate, and all that would lead traffic to
+its backend or take servers out of it.
 """
 
 import itertools
@@ -12,20 +12,35 @@ import attrs
 
 from sidecar.haproxy import commands
 from sidecar.haproxy.capabilities import Capabilities
-from sidecar.haproxy.replies import Verdict, VerdictKind, judge, read_map
+from sidecar.haproxy.replies import (
+    Verdict,
+    VerdictKind,
+    judge,
+    read_certificate,
+    read_certificates,
+    read_map,
+)
 from sidecar.haproxy.runtime import RuntimeApi
-from sidecar.plan.observed import BACKEND_LEDGER, LEDGERS, SERVER_LEDGER, TRAIT_FILES
+from sidecar.plan.observed import (
+    BACKEND_LEDGER,
+    CERTIFICATE_LEDGER,
+    LEDGERS,
+    SERVER_LEDGER,
+    TRAIT_FILES,
+)
 from sidecar.plan.servers import stands_in_for
 from sidecar.plan.steps import (
     AddBackend,
     AddEntry,
     AddServer,
+    CertificateStep,
     DeleteBackend,
     DeleteEntry,
     DeleteServer,
     EnableServer,
     MoveServer,
     PublishBackend,
+    RenewCertificate,
     ReplaceMap,
     SetEntry,
     Step,
@@ -66,8 +81,12 @@ class _Blocked:
     unmade: set[str] = attrs.field(factory=set)
     backends: set[str] = attrs.field(factory=set)
     servers: set[tuple[str, str]] = attrs.field(factory=set)
+    certificates: set[str] = attrs.field(factory=set)
 
     def block(self, step: Step, verdict: Verdict) -> None:
+        if (file := _certificate_of(step)) is not None:
+            self.certificates.add(file)
+            return
         if isinstance(step, AddBackend | PublishBackend):
             self.unmade.add(step.backend)
         if isinstance(step, WithdrawBackend | DeleteBackend):
@@ -87,6 +106,8 @@ class _Blocked:
                 self.backends.add(server[0])
 
     def holds(self, step: Step) -> bool:
+        if (file := _certificate_of(step)) is not None:
+            return file in self.certificates
         servers = _servers_of(step)
         if any(server in self.servers or server[0] in self.unmade for server in servers):
             return True
@@ -133,6 +154,10 @@ class Applier:
         if isinstance(steps[0], ReplaceMap):
             held = blocked.holds(steps[0])
             yield Result(steps[0], None) if held else self._replace(steps[0], api)
+            return
+        if isinstance(steps[0], RenewCertificate):
+            held = blocked.holds(steps[0])
+            yield Result(steps[0], None) if held else self._renew(steps[0], api)
             return
         encoded = {
             place: self._encoded(step)
@@ -182,6 +207,24 @@ class Applier:
         verdict = judge(committed, api.ask(committed))
         return Result(step, verdict, (prepared, *filled, committed))
 
+    def _renew(self, step: RenewCertificate, api: RuntimeApi) -> Result:
+        """Send a certificate, put it in place, and see that HAProxy has it."""
+        # Only one change can be under way; what somebody began and left would be put in place.
+        left = read_certificates(api.ask(commands.show_certificates()))[1]
+        api.ask_all([commands.abort_certificate(path) for path in left])
+        put = commands.put_certificate(step, self._state_dir)
+        shown: tuple[str, ...] = (put.partition("\n")[0],)  # there is a key in the rest
+        verdict = judge(put, api.ask(put))
+        if verdict.kind is not VerdictKind.DONE:
+            return Result(step, verdict, shown)
+        committed = commands.commit_certificate(step, self._state_dir)
+        shown = (*shown, committed)
+        verdict = judge(committed, api.ask(committed))
+        there = read_certificate(api.ask(commands.show_certificate(step.file, self._state_dir)))
+        if verdict.kind is VerdictKind.DONE and there.fingerprint != step.certificate.fingerprint:
+            verdict = Verdict(VerdictKind.REFUSED, "HAProxy has another certificate there still")
+        return Result(step, verdict, shown)
+
 
 def _delete_the_others(asked: Sequence[str], said: Sequence[str], api: RuntimeApi) -> None:
     """Take keys out again until HAProxy has none of them left."""
@@ -199,8 +242,10 @@ def _last_of(group: Sequence[str], replies: Iterator[str]) -> Verdict:
     return verdicts[-1]
 
 
-def _kind(step: Step) -> str:
+def _kind(step: Step) -> str:  # noqa: C901 (a flat list of cases)
     """Steps of one kind never depend on how another of the same kind ended."""
+    if (file := _certificate_of(step)) is not None:
+        return f"{type(step).__name__} {file}"
     match step:
         case AddBackend() | PublishBackend() | WithdrawBackend() | DeleteBackend():
             return type(step).__name__
@@ -222,6 +267,14 @@ def _kind(step: Step) -> str:
             return "release" if _is_release(step) else "bring in"
         case _:
             return "bring in"
+
+
+def _certificate_of(step: Step) -> str | None:
+    if isinstance(step, CertificateStep):
+        return step.file
+    if isinstance(step, AddEntry | SetEntry | DeleteEntry) and step.file == CERTIFICATE_LEDGER:
+        return step.key
+    return None
 
 
 def _is_release(step: Step) -> bool:

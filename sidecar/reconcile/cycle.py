@@ -20,6 +20,7 @@ from sidecar.plan.observed import Observed, State
 from sidecar.plan.steps import (
     AddEntry,
     AddServer,
+    CertificateStep,
     DeleteBackend,
     DeleteEntry,
     DeleteServer,
@@ -89,6 +90,7 @@ class Cycle:
         self._grace: dict[BackendName, float] = {}
         self._stubborn: frozenset[str] = frozenset()
         self._refused_keywords: frozenset[tuple[str, ...]] = frozenset()
+        self._look_closely = False
 
     @property
     def info(self) -> Mapping[str, str]:
@@ -110,9 +112,14 @@ class Cycle:
             return self._observer.observe(api)
 
     def run(
-        self, desired: Desired, expected: Expected, protected: Collection[AppId]
+        self,
+        desired: Desired,
+        expected: Expected,
+        protected: Collection[AppId],
+        *,
+        thorough: bool = False,
     ) -> CycleReport:
-        """Observe, plan, send.
+        """Observe (see `Observer.observe`), plan, send.
 
         Raises:
             RuntimeUnavailableError: HAProxy does not answer.
@@ -120,7 +127,9 @@ class Cycle:
         started = self._clock()
         self._remember_graces(desired)
         with self._connection() as api:
-            observed = self._observer.observe(api)
+            # What we changed ourselves is not believed either, before HAProxy has said so.
+            closely = thorough or self._look_closely
+            observed = self._observer.observe(api, thorough=closely)
             todo = plan(
                 desired,
                 observed,
@@ -132,11 +141,13 @@ class Cycle:
                 static=self._static,
                 makes_backends=self.capabilities.makes_backends,
                 lasting=self._lasting.of(observed.worker),
+                largest_certificate=self.capabilities.largest_certificate,
             )
             results = Applier(self._state_dir, self.capabilities).apply(todo.steps, api)
         self._note_leaving(desired, observed, results)
         self._note_refused(results)
         self._lasting.note(results)
+        self._look_closely = any(isinstance(each.step, CertificateStep) for each in results)
         self._stubborn = frozenset(
             result.step.file
             for result in results

@@ -44,6 +44,13 @@ def describe(status: Status) -> dict[str, Any]:
             {"app": problem.app_id, "field": problem.field, "reason": problem.reason}
             for problem in status.problems
         ],
+        "certificates": {
+            "served": [
+                {"source": each.source, "fingerprint": each.fingerprint}
+                for each in status.desired.certificates
+            ],
+            "troubles": dict(status.certificate_troubles),
+        },
         "busy_ports": {str(port): why for port, why in sorted(status.busy_ports.items())},
         "refused_steps": list(status.refused_steps),
         "file_trouble": status.file_trouble,

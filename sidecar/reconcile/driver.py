@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import attrs
 import structlog
 
+from sidecar.desired.certificates import Certificate
 from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.errors import HaproxyError, SidecarError, StateFolderError
@@ -44,7 +45,7 @@ _LONGEST_PAUSE = 5.0
 
 
 class Driver:
-    """Drives one HAProxy for one thread."""
+    """Drives one HAProxy for one thread; which `certificates` it serves may change at any time."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Driver:
         assigned: range,
         scribe: Scribe,
         gate: ReloadGate,
+        certificates: tuple[Certificate, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
@@ -77,7 +79,8 @@ class Driver:
         self._refused: tuple[str, ...] = ()
         self._cycles = 0
         self._repairs = 0
-        self.desired = Desired()
+        self.certificates = certificates
+        self.desired = Desired(certificates=certificates)
         self.observed: Observed | None = None
         self.incumbents: dict[int, BackendName] = {}
 
@@ -186,7 +189,7 @@ class Driver:
             before = self.desired
             self._want_now(wants)
             expected = self._renderer.expected(self.desired, self._ports.layout)
-            report = self._cycle.run(self.desired, expected, wants.protected())
+            report = self._cycle.run(self.desired, expected, wants.protected(), thorough=audit)
         except HaproxyError as error:
             self._lost(error, wants)
             return _LOOK_AGAIN
@@ -211,7 +214,7 @@ class Driver:
         if busy != set(self._ports.busy) or news:
             self._say_busy()
             desired = wants.desired(self.port_rules(), self.incumbents)
-        self.desired = desired
+        self.desired = attrs.evolve(desired, certificates=self.certificates)
         self.incumbents = dict(desired.port_owners)
 
     def _sift(self, wants: Wants) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 
+from sidecar.desired.certificates import FOLDER as CERTIFICATES
 from sidecar.errors import (
     ConfigurationRejectedError,
     HaproxyError,
@@ -21,7 +22,7 @@ from sidecar.errors import (
 )
 from sidecar.haproxy import process
 from sidecar.haproxy.config import CONFIG_FILE, Rendered
-from sidecar.haproxy.files import ConfigurationFile, write_all
+from sidecar.haproxy.files import ConfigurationFile, make_folder, remove_others, write_all
 from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.master import MasterCli
 from sidecar.haproxy.ports import address_problem, busy_ports
@@ -135,15 +136,16 @@ class Engine:
             StateFolderError: the folder cannot be written.
         """
         folder = self.placement.folder.path
-        maps = {folder / name: text for name, text in rendered.maps.items()}
         with self._files:
-            written = write_all(maps, config=folder / CONFIG_FILE)
+            written = write_all(files_of(rendered, folder), config=folder / CONFIG_FILE)
             if self._config.holds(rendered.text):
+                remove_others(folder / CERTIFICATES, rendered.certificates)
                 return bool(written)
             candidate = self._config.propose(rendered.text)
             if not self.unchecked(running_version):
                 self._check(candidate)
             self._config.accept()
+            remove_others(folder / CERTIFICATES, rendered.certificates)
         return True
 
     def complaint(self, rendered: Rendered) -> str:
@@ -154,12 +156,12 @@ class Engine:
             StateFolderError: the folder cannot be written.
         """
         folder = self.placement.folder.path
-        maps = {folder / name: text for name, text in rendered.maps.items()}
         with self._files:
             if self._config.holds(rendered.text):
                 return ""
             # Before the first start there are no maps yet, and HAProxy refuses to do without.
-            missing = {path: text for path, text in maps.items() if not path.exists()}
+            files = files_of(rendered, folder)
+            missing = {path: text for path, text in files.items() if not path.exists()}
             write_all(missing, config=folder / CONFIG_FILE)
             trial = self._config.try_out(rendered.text)
             try:
@@ -216,6 +218,14 @@ class Engine:
         if self._local_version == running_version:
             return ""
         return f"the program here is {self._local_version}, the running one {running_version}"
+
+
+def files_of(rendered: Rendered, folder: Path) -> dict[Path, str]:
+    """Every file of a configuration but itself, by path; a folder for certificates is made."""
+    if rendered.certificates:
+        make_folder(folder / CERTIFICATES)
+    files = {**rendered.maps, **rendered.certificates}
+    return {folder / name: text for name, text in files.items()}
 
 
 def _last_lines(text: str, count: int = 6) -> str:

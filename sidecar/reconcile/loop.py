@@ -21,6 +21,7 @@ from sidecar.reconcile.driver import Driver
 from sidecar.reconcile.fetch import FetchFailed, GotAll, GotApp, GotDefinition
 from sidecar.reconcile.holding import Hold, Servers, held, servers_of
 from sidecar.reconcile.intake import Gain, Intake
+from sidecar.reconcile.renewal import CertificatesRead
 from sidecar.reconcile.resolve import Resolved
 from sidecar.reconcile.status import Status
 
@@ -49,6 +50,7 @@ Message = (
     | GotDefinition
     | FetchFailed
     | Resolved
+    | CertificatesRead
     | Release
     | Wake
 )
@@ -251,6 +253,10 @@ class Writer:
                 self._plan_resync()
                 if not self._synced:
                     self._intake.ask_all("there is no event stream")
+            case CertificatesRead(certificates, troubles):
+                self._driver.certificates = certificates
+                self._status = attrs.evolve(self._status, certificate_troubles=troubles)
+                return Gain(changed=True)
             case Release():
                 return self._release()
             case Wake(reload):

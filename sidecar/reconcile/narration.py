@@ -13,12 +13,15 @@ from sidecar.plan.steps import (
     DeleteBackend,
     DeleteEntry,
     DeleteServer,
+    ListCertificate,
     MoveServer,
     Plan,
+    RenewCertificate,
     ReplaceMap,
     SetEntry,
     Step,
     StopServer,
+    UnlistCertificate,
     WeighServer,
 )
 from sidecar.reconcile.cycle import CycleReport
@@ -93,6 +96,9 @@ _NAMES: Mapping[type[Step], str] = {
     StopServer: "server stopped",
     DeleteServer: "server out",
     ReplaceMap: "table replaced",
+    RenewCertificate: "certificate taken over",
+    ListCertificate: "certificate in",
+    UnlistCertificate: "certificate out",
 }
 
 

@@ -1,17 +1,30 @@
 """Asks a running HAProxy what it has: one worker's backends, servers, maps and statements."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sidecar.desired.addresses import ip_address
+from sidecar.desired.certificates import is_ours
 from sidecar.desired.model import ServerName
 from sidecar.errors import ReplyError
 from sidecar.haproxy import replies
 from sidecar.haproxy.capabilities import Capabilities, read_version, read_worker
-from sidecar.haproxy.commands import show_map
+from sidecar.haproxy.commands import (
+    show_certificate,
+    show_certificates,
+    show_crt_list,
+    show_map,
+)
 from sidecar.haproxy.config import FACT_PREFIX, NOTHING
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.plan.facts import put_together
-from sidecar.plan.observed import ALL_MAPS, Observed, ObservedServer, State
+from sidecar.plan.observed import (
+    ALL_MAPS,
+    CERTIFICATE_LEDGER,
+    Observed,
+    ObservedCertificate,
+    ObservedServer,
+    State,
+)
 
 _UP = 2  # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
 _CHECKED = 0x4  # srv_check_state: checks are enabled
@@ -23,6 +36,7 @@ class Observer:
     def __init__(self, state_dir: str) -> None:
         self._state_dir = state_dir
         self._known: tuple[int, Mapping[str, str], Capabilities] | None = None
+        self._certificates: dict[tuple[int, str, str], replies.CertificateReply] = {}
         self.info: Mapping[str, str] = {}
 
     @property
@@ -34,8 +48,11 @@ class Observer:
         """
         return self._known[2] if self._known else read_version(self.info.get("Version", ""))
 
-    def observe(self, api: RuntimeApi) -> Observed:
+    def observe(self, api: RuntimeApi, *, thorough: bool = False) -> Observed:
         """Everything that HAProxy has now.
+
+        What is in a certificate is asked again where the ledger says that it has changed, and
+        where we are to be `thorough`.
 
         Raises:
             RuntimeUnavailableError: it does not answer.
@@ -43,20 +60,52 @@ class Observer:
             HaproxyError: its version is too old.
         """
         commands = ["show info", "show backend", "show servers state"]
+        commands += [show_certificates(), show_crt_list(self._state_dir)]
         commands += [show_map(file, self._state_dir) for file in ALL_MAPS]
-        info, backends, servers, *maps = api.ask_all(commands)
+        info, backends, servers, loaded, listed, *maps = api.ask_all(commands)
         self.info = replies.read_info(info)
         worker = int(self.info["Pid"])
+        entries = {
+            file: found
+            for file, text in zip(ALL_MAPS, maps, strict=True)
+            if (found := _entries(text)) is not None
+        }
+        if thorough:
+            self._certificates.clear()
+        noted = entries.get(CERTIFICATE_LEDGER, {})
         return Observed(
             worker,
             _with_servers(replies.read_backends(backends), replies.read_servers(servers)),
-            {
-                file: entries
-                for file, text in zip(ALL_MAPS, maps, strict=True)
-                if (entries := _entries(text)) is not None
-            },
+            entries,
             self._facts_of(worker, api),
+            self._certificates_of(worker, noted, loaded, replies.read_crt_list(listed), api),
         )
+
+    def _certificates_of(
+        self,
+        worker: int,
+        noted: Mapping[str, str | None],
+        loaded: str,
+        listed: Collection[str],
+        api: RuntimeApi,
+    ) -> Mapping[str, ObservedCertificate]:
+        prefix = f"{self._state_dir}/"
+        paths = replies.read_certificates(loaded)[0]
+        files = [path.removeprefix(prefix) for path in paths if path.startswith(prefix)]
+        keys = {file: (worker, file, noted.get(file) or "") for file in files if is_ours(file)}
+        missing = {
+            file: key for file, key in keys.items() if not key[2] or key not in self._certificates
+        }
+        answers = api.ask_all([show_certificate(file, self._state_dir) for file in missing])
+        known = {key: self._certificates[key] for key in keys.values() if key in self._certificates}
+        for key, text in zip(missing.values(), answers, strict=True):
+            known[key] = replies.read_certificate(text)
+        self._certificates = known
+        serving = frozenset(path.removeprefix(prefix) for path in listed)
+        return {
+            file: ObservedCertificate(known[key].fingerprint, file in serving, known[key].used)
+            for file, key in keys.items()
+        }
 
     def _facts_of(self, worker: int, api: RuntimeApi) -> Mapping[str, str]:
         if self._known is None or self._known[0] != worker:

@@ -55,4 +55,6 @@ class Status:
     repairs: int = 0
     """Steps that were needed although nothing had been asked for: drift that was repaired."""
     problems: tuple[Problem, ...] = ()
+    certificate_troubles: Mapping[str, str] = attrs.field(factory=dict)
+    """What is wrong with files of certificates, by path; what was good before is served."""
     busy_ports: Mapping[int, str] = attrs.field(factory=dict)

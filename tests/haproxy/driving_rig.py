@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from sidecar import assembly
+from sidecar.desired.certificates import Certificate
 from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.haproxy.config import Renderer
@@ -154,6 +155,7 @@ def a_wheel(
     renderer: Renderer | None = None,
     whole_blocks: bool = False,
     templates: OperatorTemplates | None = None,
+    certificates: tuple[Certificate, ...] = (),
 ) -> Wheel:
     """A driver that has done nothing yet."""
     write_side_files(settings)
@@ -174,6 +176,7 @@ def a_wheel(
         assigned=assembly.assigned_ports(settings),
         scribe=scribe,
         gate=gate,
+        certificates=certificates,
         clock=clock,
     )
     return Wheel(settings, engine, cycle, ports, gate, scribe, driver, clock, wants=wants)

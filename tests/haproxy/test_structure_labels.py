@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from sidecar.desired.model import Desired
-from sidecar.haproxy.certificates import make_self_signed
+from sidecar.haproxy.self_signed import make_self_signed
 from sidecar.marathon.schema import App
 from sidecar.plan.observed import Observed
 from sidecar.plan.steps import Plan

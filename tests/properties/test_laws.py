@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from sidecar.desired.certificates import Certificate
 from sidecar.desired.claims import PortRules
 from sidecar.desired.compose import compose
 from sidecar.desired.derive import AppPart
@@ -27,17 +28,26 @@ from tests.haproxy_model import (
     RefusedError,
     answers,
     apply,
+    bound_certificates,
     cookies_of,
     cookies_wanted,
     dangling,
     observe,
+    served_certificates,
     usable_backends,
     usable_keys,
     usable_owners,
     view_of,
     view_wanted,
 )
-from tests.strategies import any_labels, changes, damaged, worlds
+from tests.strategies import (
+    any_labels,
+    certificate_orders,
+    certificate_sets,
+    changes,
+    damaged,
+    worlds,
+)
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "haproxy"
 RENDERER = Renderer(str(TEMPLATES))
@@ -103,7 +113,9 @@ def converged(desired: Desired, observed: Observed) -> tuple[Observed, Plan]:
 
 def is_reached(desired: Desired, observed: Observed) -> bool:
     """Whether clients get what is desired; read from the model, not from a plan."""
+    bound = {each.file: each.text for each in desired.certificates if not each.listed}
     same = view_of(observed) == view_wanted(desired)
+    same = same and bound.items() <= bound_certificates(observed).items()
     return same and cookies_of(observed) == cookies_wanted(desired)
 
 
@@ -111,8 +123,14 @@ def is_reached(desired: Desired, observed: Observed) -> bool:
 def transitions(draw: st.DrawFn) -> tuple[Desired, Observed]:
     """What is desired now, and an HAProxy that once had something else and was tampered with."""
     world = draw(worlds())
-    before, after = desired_of(world), desired_of(draw(changes(world)))
+    before, after = draw(all_of(world)), draw(all_of(draw(changes(world))))
     return after, draw(damaged(observe(before, RENDERER, draw(layouts))))
+
+
+@st.composite
+def all_of(draw: st.DrawFn, world: list[App]) -> Desired:
+    """What is desired for these apps, with some certificates."""
+    return attrs.evolve(desired_of(world), certificates=draw(certificate_sets()))
 
 
 @st.composite
@@ -123,17 +141,15 @@ def orderly_transitions(
     first = draw(worlds())
     before = draw(changes(first))
     after = draw(changes(before))
-    start = observe(desired_of(first), RENDERER, draw(layouts))
-    observed, _ = converged(desired_of(before), start)
-    return desired_of(after), observed
+    start = observe(draw(all_of(first)), RENDERER, draw(layouts))
+    observed, _ = converged(draw(all_of(before)), start)
+    return draw(all_of(after)), observed
 
 
-@given(worlds(), layouts)
+@given(worlds().flatmap(all_of), layouts)
 @few(60)
-def test_a_process_started_from_the_file_needs_nothing(world: list[App], layout: Layout) -> None:
+def test_a_process_started_from_the_file_needs_nothing(desired: Desired, layout: Layout) -> None:
     """Law 1: the plan for what was rendered is empty, reload reasons included."""
-    desired = desired_of(world)
-
     observed = observe(desired, RENDERER, layout)
 
     assert planned(desired, observed) == Plan()
@@ -163,7 +179,7 @@ def test_a_plan_reaches_what_is_desired_from_any_state(
 def test_where_backends_can_be_made_all_have_true_names_and_none_is_left_over(
     transition: tuple[Desired, Observed],
 ) -> None:
-    """Whatever was there before; only an archetype that the worker lacks asks for a reload."""
+    """Whatever was there before; an archetype or a certificate that it lacks asks for a reload."""
     desired, observed = transition
 
     reached, rest = converged(desired, observed)
@@ -173,7 +189,7 @@ def test_where_backends_can_be_made_all_have_true_names_and_none_is_left_over(
         assert {name: row.owner for name, row in reached.rows().items()} == {
             name: name for name in desired.backends
         }
-    assert {reason.kind for reason in rest.reasons} <= {"archetype"}
+    assert {reason.kind for reason in rest.reasons} <= {"archetype", "certificate"}
 
 
 @given(transitions())
@@ -252,6 +268,20 @@ def test_each_request_that_is_answered_before_and_after_is_answered_all_along(
     for request in REQUESTS:
         if answered(*passed[0], request) and answered(*passed[-1], request):
             assert all(answered(*each, request) for each in passed), request
+
+
+@given(certificate_orders, certificate_orders)
+@few(60)
+def test_a_certificate_that_is_served_before_and_after_is_served_all_along(
+    before: tuple[Certificate, ...], after: tuple[Certificate, ...]
+) -> None:
+    """Law 4 for TLS: also where another one becomes the default one."""
+    observed = observe(Desired(certificates=before), RENDERER, LAYOUT)
+    steps = planned(Desired(certificates=after), observed).steps
+    passed = [served_certificates(state) for state in states(steps, observed)]
+
+    assert passed[-1] == {each.text for each in after}
+    assert all(passed[0] & passed[-1] <= served for served in passed)
 
 
 @given(orderly_transitions())

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sidecar.desired.certificates import Certificate
 from sidecar.desired.model import Server, ServerName
-from sidecar.haproxy import commands
+from sidecar.haproxy import commands, framing
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.plan.steps import (
     AddEntry,
@@ -11,11 +12,16 @@ from sidecar.plan.steps import (
     DeleteEntry,
     DeleteServer,
     EnableServer,
+    ListCertificate,
+    MakeCertificate,
     MoveServer,
+    RemoveCertificate,
+    RenewCertificate,
     ReplaceMap,
     ServerStep,
     SetEntry,
     StopServer,
+    UnlistCertificate,
     WeighServer,
 )
 from tests.builders import a_server
@@ -150,3 +156,30 @@ def test_a_word_that_would_outgrow_haproxys_buffer_is_refused() -> None:
     """A command that is too long ends the whole conversation, and every app's changes with it."""
     with pytest.raises(ValueError, match="not one word"):
         commands.encode(DeleteEntry("domain2backend.map", "a" * 5000), "/state", CURRENT)
+
+
+def test_certificates_are_named_below_the_state_folder() -> None:
+    """In their own list."""
+    said = [
+        commands.encode(step("certs/a.pem"), "/state", CURRENT)[0]
+        for step in (MakeCertificate, ListCertificate, UnlistCertificate, RemoveCertificate)
+    ]
+
+    assert said == [
+        "new ssl cert /state/certs/a.pem",
+        "add ssl crt-list /state/crt-list.txt /state/certs/a.pem",
+        "del ssl crt-list /state/crt-list.txt /state/certs/a.pem",
+        "del ssl cert /state/certs/a.pem",
+    ]
+
+
+def test_a_refused_payload_is_not_told() -> None:
+    """There may be a key in it."""
+    step = RenewCertificate(Certificate("certs/a.pem", "/a.pem", "SECRET\n\nSECRET", "AA"))
+
+    with pytest.raises(ValueError, match="empty line") as caught:
+        framing.encode(commands.put_certificate(step, "/state"))
+    assert "SECRET" not in str(caught.value)
+    with pytest.raises(ValueError, match="carriage return") as caught:
+        framing.encode("set ssl cert /a.pem <<\nSECRET\r\n")
+    assert "SECRET" not in str(caught.value)

@@ -5,6 +5,7 @@ import pytest
 
 from sidecar.errors import ReplyError
 from sidecar.haproxy.replies import (
+    CertificateReply,
     Processes,
     ReloadReply,
     ServerRow,
@@ -12,6 +13,9 @@ from sidecar.haproxy.replies import (
     Worker,
     judge,
     read_backends,
+    read_certificate,
+    read_certificates,
+    read_crt_list,
     read_environment,
     read_info,
     read_map,
@@ -387,3 +391,55 @@ def test_a_waiting_text_for_another_command_is_a_refusal() -> None:
     reply = "Server still has connections attached to it, cannot remove it."
 
     assert judge("set server a/b state maint", reply).kind is REFUSED
+
+
+# --- certificates ---
+
+
+def test_loaded_certificates_and_changes_under_way_are_told_apart() -> None:
+    """A change under way stands in a part of its own."""
+    text = "# transaction\n*/s/b.pem\n# filename\n/s/a.pem\n/s/b.pem"
+
+    assert read_certificates(text) == (("/s/a.pem", "/s/b.pem"), ("/s/b.pem",))
+    assert read_certificates("# filename") == ((), ())
+
+
+def test_a_list_of_certificates_is_read_without_what_follows_their_paths() -> None:
+    """Options and names; a list that is not loaded has none."""
+    text = "# /s/list.txt\n/s/a.pem\n/s/b.pem [verify none] one.test !two.test\n"
+
+    assert read_crt_list(text) == ("/s/a.pem", "/s/b.pem")
+    assert read_crt_list("didn't find the specified filename") == ()
+    assert read_crt_list("") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "Filename: /s/a.pem\nStatus: Used\nSerial: 53\nSHA1 FingerPrint: A4E4\n"
+            "Subject: /CN=one.test: x\nOCSP Response Key: ",
+            CertificateReply("A4E4", used=True),
+            id="used",
+        ),
+        pytest.param(
+            "Filename: /s/a.pem\nOption: jwt off\nStatus: Unused\nSHA1 FingerPrint: A4E4",
+            CertificateReply("A4E4", used=False),
+            id="unused",
+        ),
+        pytest.param(
+            "Filename: /s/a.pem\nStatus: Empty\nOCSP Response Key: ",
+            CertificateReply("", used=False),
+            id="empty",
+        ),
+    ],
+)
+def test_a_certificate_is_known_by_its_fingerprint(text: str, expected: CertificateReply) -> None:
+    """Of 2.6 and of 3.4."""
+    assert read_certificate(text) == expected
+
+
+def test_a_certificate_that_is_not_there_is_no_reply_that_we_know() -> None:
+    """Somebody removed it between two commands; the next look sees it."""
+    with pytest.raises(ReplyError):
+        read_certificate("Can't display the certificate: Not found or the certificate is a bundle!")
