@@ -6,6 +6,7 @@ from sidecar.demo.api import Answer, Request
 from sidecar.demo.apps import app_path, labels_match
 from sidecar.demo.complaints import RefusalError
 from sidecar.demo.deployments import Deployments
+from sidecar.demo.pods import is_pod
 from sidecar.demo.registry import Registry
 from sidecar.demo.scheduler import Scheduler
 from sidecar.demo.taskbook import TaskBook
@@ -38,14 +39,14 @@ class AppPages:
             RefusalError: there is no such app.
         """
         definition = self._registry.get(app_id)
-        if definition is None:
+        if definition is None or is_pod(definition):
             raise RefusalError(404, f"App '{app_id}' does not exist")
         return definition
 
     def listing(self, request: Request, _: Mapping[str, str]) -> Answer:
         """`GET /v2/apps`."""
         with self._book.lock:
-            apps = [app for app in self._registry.all() if _selected(app, request)]
+            apps = [app for app in self._registry.apps() if _selected(app, request)]
             embed = _embedded(request)
             return Answer(200, {"apps": [self.info(app, embed=embed) for app in apps]})
 
@@ -54,7 +55,7 @@ class AppPages:
         app_id = app_path(path["app"])
         with self._book.lock:
             if app_id.endswith("/*"):
-                below = [a for a in self._registry.all() if a["id"].startswith(app_id[:-1])]
+                below = [a for a in self._registry.apps() if a["id"].startswith(app_id[:-1])]
                 embed = _embedded(request)
                 return Answer(200, {"*": [self.info(app, embed=embed) for app in below]})
             embed = _embedded(request) | {"tasks", "lastTaskFailure"}
@@ -87,7 +88,7 @@ class AppPages:
         """`GET /v2/tasks`."""
         asked = {f"TASK_{status.upper()}" for status in request.values("status")}
         with self._book.lock:
-            ids = [app["id"] for app in self._registry.all()]
+            ids = [app["id"] for app in self._registry.apps()]
             tasks = [task for app_id in ids for task in self._book.of(app_id) if task.listed]
         chosen = [task for task in tasks if not asked or task.condition.state in asked]
         return Answer(200, {"tasks": [task_json(task, with_service_ports=True) for task in chosen]})

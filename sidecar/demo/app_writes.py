@@ -11,6 +11,7 @@ from sidecar.demo.complaints import RefusalError
 from sidecar.demo.deployments import Deployments
 from sidecar.demo.events import EventBus
 from sidecar.demo.plans import Deployment
+from sidecar.demo.pods import is_pod
 from sidecar.demo.registry import Registry
 from sidecar.demo.scheduler import Scheduler
 from sidecar.demo.taskbook import TaskBook
@@ -113,6 +114,8 @@ class AppWrites:
     def _changed(self, app_id: str, body: object, request: Request) -> Json:
         """The definition that a PUT makes of what there is."""
         old = self.registry.get(app_id)
+        if is_pod(old):
+            raise RefusalError(409, f"'{app_id}' is a pod, no app")
         version = body.get("version") if isinstance(body, Mapping) else None
         if isinstance(body, Mapping) and version is not None and set(body) <= {"id", "version"}:
             kept = self.registry.at(app_id, str(version))

@@ -35,7 +35,7 @@ def complaints_of(definition: Json) -> Iterator[Complaint]:
     yield from shapes
     if shapes:
         return  # the rest reads the fields as what they should be
-    yield from _id_complaints(definition["id"])
+    yield from id_complaints(definition["id"])
     if not definition.get("cmd") and not definition.get("args"):
         yield "/", "AppDefinition must either contain one of 'cmd' or 'args', and/or a 'container'."
     if definition["instances"] < 0:
@@ -52,14 +52,14 @@ def _shape_complaints(definition: Json) -> Iterator[Complaint]:
         if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
             yield f"/{name}", "error.expected.jsobject: each value has to be text"
     for name in objects:
-        if not _is_list_of_objects(definition.get(name, [])):
+        if not is_list_of_objects(definition.get(name, [])):
             yield f"/{name}", "error.expected.jsarray"
-    if not _is_whole(definition["instances"]):
+    if not is_whole(definition["instances"]):
         yield "/instances", "error.expected.jsnumber"
     container = definition.get("container", {})
     if not isinstance(container, Mapping):
         yield "/container", "error.expected.jsobject"
-    elif not _is_list_of_objects(container.get("portMappings", [])):
+    elif not is_list_of_objects(container.get("portMappings", [])):
         yield "/container/portMappings", "error.expected.jsarray"
     if not isinstance(definition["upgradeStrategy"], Mapping):
         yield "/upgradeStrategy", "error.expected.jsobject"
@@ -67,7 +67,8 @@ def _shape_complaints(definition: Json) -> Iterator[Complaint]:
         yield "/cmd", "error.expected.jsstring"
 
 
-def _id_complaints(app_id: str) -> Iterator[Complaint]:
+def id_complaints(app_id: str) -> Iterator[Complaint]:
+    """What is wrong with an id."""
     if not all(_SEGMENT.fullmatch(part) for part in app_id[1:].split("/")):
         yield "/id", f"must fully match regular expression '{_SEGMENT.pattern}'"
 
@@ -79,7 +80,7 @@ def _port_complaints(definition: Json) -> Iterator[Complaint]:
     for place, ports in lists.items():
         for index, port in enumerate(ports):
             for key in ("port", "containerPort", "hostPort", "servicePort"):
-                if not _is_port(port.get(key) or 0):
+                if not is_port(port.get(key) or 0):
                     yield f"{place}({index})/{key}", "error.expected.jsnumber: a port"
         names = [port["name"] for port in ports if port.get("name")]
         if len(names) != len(set(names)):
@@ -107,7 +108,7 @@ def _has_port(definition: Json, index: object) -> bool:
         ports = definition.get("portDefinitions", [{}])
     else:
         ports = (definition.get("container") or {}).get("portMappings", [{}])
-    return _is_whole(index) and isinstance(index, int) and 0 <= index < len(ports)
+    return is_whole(index) and isinstance(index, int) and 0 <= index < len(ports)
 
 
 def _upgrade_complaints(strategy: Json) -> Iterator[Complaint]:
@@ -117,11 +118,13 @@ def _upgrade_complaints(strategy: Json) -> Iterator[Complaint]:
             yield f"/upgradeStrategy/{key}", "is not between 0.0 and 1.0"
 
 
-def _is_list_of_objects(value: object) -> bool:
+def is_list_of_objects(value: object) -> bool:
+    """Whether a JSON value is a list with objects alone."""
     return isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
 
 
-def _is_whole(value: object) -> bool:
+def is_whole(value: object) -> bool:
+    """Whether a JSON value is a whole number."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -129,5 +132,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_port(value: object) -> bool:
-    return _is_whole(value) and isinstance(value, int) and 0 <= value <= _MAX_PORT
+def is_port(value: object) -> bool:
+    """Whether a JSON value is a port number, or 0 for any."""
+    return is_whole(value) and isinstance(value, int) and 0 <= value <= _MAX_PORT

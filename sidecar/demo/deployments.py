@@ -181,7 +181,7 @@ class Deployments:
     def _tell_checks(self, step: tuple[Action, ...]) -> None:
         """Tell of the health checks that come with an app or with its new definition."""
         for action in step:
-            if action.kind in {ActionKind.START, ActionKind.RESTART}:
+            if action.kind in {ActionKind.START, ActionKind.RESTART} and not action.pod:
                 definition = self._registry.get(action.app_id) or {}
                 for check in definition.get("healthChecks", ()):
                     self._bus.publish(
@@ -197,7 +197,7 @@ class Deployments:
             if action.kind not in {ActionKind.STOP, ActionKind.RESTART}:
                 continue
             old = deployment.previous[action.app_id] or {}
-            if old.get("healthChecks"):
+            if old.get("healthChecks") and not action.pod:
                 self._bus.publish("remove_health_check_event", appId=action.app_id)
             if action.kind is ActionKind.STOP:
                 self._bus.publish("app_terminated_event", appId=action.app_id)

@@ -26,6 +26,8 @@ class Faults:
         stall_streams: streams stay open and send nothing, not even heartbeats.
         leader_url: when set, this is no leader: its event stream redirects to that address.
         ready: when unset, an event stream is accepted and closed at once.
+        pods_refused: when set, the status that all requests for pods get: 404 is a Marathon
+            without pods, 401 or 403 one that keeps them to itself.
     """
 
     drop_events: float = 0.0
@@ -34,6 +36,7 @@ class Faults:
     stall_streams: bool = False
     leader_url: str | None = None
     ready: bool = True
+    pods_refused: int | None = None
     dice: random.Random = attrs.field(factory=lambda: random.Random(1))  # noqa: S311 (no secret)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     _bad: list[BadAnswer] = attrs.field(factory=list, init=False)

@@ -17,6 +17,8 @@ from sidecar.demo.deployments import Deployments
 from sidecar.demo.events import EventBus
 from sidecar.demo.faults import Faults
 from sidecar.demo.health import HealthChecks
+from sidecar.demo.pod_pages import PodPages
+from sidecar.demo.pod_writes import PodWrites
 from sidecar.demo.registry import Registry
 from sidecar.demo.rolling import scale
 from sidecar.demo.routes import Route, SmallPages, respond, routes
@@ -137,23 +139,27 @@ class LocalMarathon:
         return tuple(task for task in self._book.of(app_id) if task.listed)
 
     def pid(self, task_id: str) -> int:
-        """The process of a task, which also leads the task's process group."""
+        """The process of a Mesos task, which also leads the task's process group.
+
+        A pod's instance has one for each container (`Task.part_id`).
+        """
         return self._scheduler.pid(task_id)
 
     def write(self, definition: Json) -> None:
-        """Write an app, as PUT does, and return at once.
+        """Write an app, or what has `containers` as a pod, as PUT does, and return at once.
 
         Raises:
             MarathonAnswerError: the definition is refused.
         """
         body = json.dumps(definition).encode()
-        put = request("PUT", f"/v2/apps/{definition['id'].strip('/')}?force=true", body=body)
+        kind = "pods" if "containers" in definition else "apps"
+        put = request("PUT", f"/v2/{kind}/{definition['id'].strip('/')}?force=true", body=body)
         answer = respond(self._routes, put)
         if answer.status >= 400:  # noqa: PLR2004 (where HTTP's errors begin)
             raise MarathonAnswerError(f"{definition['id']} was refused: {answer.body}")
 
     def deploy(self, definition: Json, *, timeout: float = 30) -> tuple[Task, ...]:
-        """Write an app, wait until its deployment is through, and return its tasks.
+        """Write an app or a pod, wait until its deployment is through, and return its tasks.
 
         Raises:
             MarathonAnswerError: the definition is refused, or the time is over.
@@ -221,7 +227,11 @@ class LocalMarathon:
             deployments=self._deployments,
             abdicate=self._abdicate_soon,
         )
-        return routes(pages, writes, small=small)
+        pods = PodPages(self._book, self._registry)
+        pod_writes = PodWrites(
+            pages=pods, deployments=self._deployments, scheduler=self._scheduler, bus=self._bus
+        )
+        return routes(pages, writes, pods=pods, pod_writes=pod_writes, small=small)
 
     def _abdicate_soon(self) -> None:
         self._clock.later(self.settings.abdication, self.abdicate)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import attrs
 
+from sidecar.demo.pods import is_pod
 from sidecar.demo.tasks import Json
 
 
 class ActionKind(enum.Enum):
-    """What a step does with an app; the values are Marathon's words."""
+    """What a step does with an app; the values are Marathon's words, a pod's end in Pod."""
 
     START = "StartApplication"
     SCALE = "ScaleApplication"
@@ -20,10 +21,18 @@ class ActionKind(enum.Enum):
 
 @attrs.frozen
 class Action:
-    """One action of a step."""
+    """One action of a step, on an app or a pod."""
 
     kind: ActionKind
     app_id: str
+    pod: bool = False
+
+    @property
+    def json(self) -> Json:
+        """The action as events and the REST API write it."""
+        if self.pod:
+            return {"action": self.kind.value.replace("Application", "Pod"), "pod": self.app_id}
+        return {"action": self.kind.value, "app": self.app_id}
 
 
 Step = tuple[Action, ...]
@@ -53,7 +62,12 @@ def steps_for(
     before: Mapping[str, Json | None], after: Mapping[str, Json | None]
 ) -> tuple[Step, ...]:
     """The steps from old to new definitions: stop, start (without tasks), then scale or restart."""
-    stop = [Action(ActionKind.STOP, app_id) for app_id in sorted(after) if after[app_id] is None]
+    pods = {app_id for app_id in after if is_pod(after[app_id] or before[app_id])}
+    stop = [
+        Action(ActionKind.STOP, app_id, app_id in pods)
+        for app_id in sorted(after)
+        if after[app_id] is None
+    ]
     start: list[Action] = []
     move: list[Action] = []
     for app_id, new in sorted(after.items()):
@@ -61,9 +75,10 @@ def steps_for(
         if new is None or new is old:
             continue
         if old is None:
-            start.append(Action(ActionKind.START, app_id))
+            start.append(Action(ActionKind.START, app_id, app_id in pods))
         same = old is None or _config_change(old) == _config_change(new)
-        move.append(Action(ActionKind.SCALE if same else ActionKind.RESTART, app_id))
+        kind = ActionKind.SCALE if same else ActionKind.RESTART
+        move.append(Action(kind, app_id, app_id in pods))
     return tuple(tuple(step) for step in (stop, start, move) if step)
 
 
@@ -82,16 +97,17 @@ def plan_json(deployment: Deployment) -> Json:
 
 def step_json(step: Step) -> Json:
     """A step as events and the REST API write it."""
-    return {"actions": [{"action": action.kind.value, "app": action.app_id} for action in step]}
+    return {"actions": [action.json for action in step]}
 
 
 def deployment_json(deployment: Deployment) -> Json:
     """A deployment as `GET /v2/deployments` writes it."""
     current = deployment.steps[deployment.at] if deployment.at < len(deployment.steps) else ()
+    pods = {action.app_id for step in deployment.steps for action in step if action.pod}
     return {
         **plan_json(deployment),
-        "affectedApps": list(deployment.apps),
-        "affectedPods": [],
+        "affectedApps": [app for app in deployment.apps if app not in pods],
+        "affectedPods": [app for app in deployment.apps if app in pods],
         "currentActions": [
             {**action, "readinessCheckResults": []} for action in step_json(current)["actions"]
         ],

@@ -1,8 +1,9 @@
-"""The apps and all versions of their definitions."""
+"""The apps and pods, and all versions of their definitions."""
 
 import copy
 
 from sidecar.demo.apps import assign_service_ports, next_version, service_ports
+from sidecar.demo.pods import is_pod
 from sidecar.demo.tasks import Json
 
 
@@ -29,6 +30,14 @@ class Registry:
     def all(self) -> tuple[Json, ...]:
         """All present definitions, in the order of their ids."""
         return tuple(self._current[app_id] for app_id in sorted(self._current))
+
+    def apps(self) -> tuple[Json, ...]:
+        """The present definitions of apps."""
+        return tuple(each for each in self.all() if not is_pod(each))
+
+    def pods(self) -> tuple[Json, ...]:
+        """The present definitions of pods."""
+        return tuple(each for each in self.all() if is_pod(each))
 
     def write(self, definition: Json, *, version: str, restart: bool = False) -> Json:
         """Take in a definition: assign its service ports, and give it its version."""

@@ -1,4 +1,4 @@
-"""Which request goes where, and the small pages: deployments, info, leader, ping, no pods."""
+"""Which request goes where, and the small pages: deployments, info, leader, ping."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,10 +8,11 @@ import attrs
 from sidecar.demo.api import Action, Answer, Request, message
 from sidecar.demo.app_pages import AppPages
 from sidecar.demo.app_writes import AppWrites
-from sidecar.demo.apps import app_path
 from sidecar.demo.complaints import RefusalError
 from sidecar.demo.deployments import Deployments
 from sidecar.demo.plans import deployment_json
+from sidecar.demo.pod_pages import PodPages
+from sidecar.demo.pod_writes import PodWrites
 from sidecar.demo.settings import LocalMarathonSettings
 
 VERSION = "1.11.24"
@@ -84,7 +85,14 @@ class SmallPages:
         return Answer(200, body)
 
 
-def routes(pages: AppPages, writes: AppWrites, *, small: SmallPages) -> tuple[Route, ...]:
+def routes(
+    pages: AppPages,
+    writes: AppWrites,
+    *,
+    pods: PodPages,
+    pod_writes: PodWrites,
+    small: SmallPages,
+) -> tuple[Route, ...]:
     """All routes; the first pattern that matches a path takes it, as app ids have slashes."""
     table: dict[str, dict[str, Action]] = {
         "/ping": {"GET": lambda *_: Answer(200, text="pong")},
@@ -111,17 +119,20 @@ def routes(pages: AppPages, writes: AppWrites, *, small: SmallPages) -> tuple[Ro
         "/v2/deployments/(?P<deployment>[^/]+)": {"DELETE": small.end_deployment},
         "/v2/info": {"GET": small.info},
         "/v2/leader": {"GET": small.leader, "DELETE": small.give_up_leadership},
-        "/v2/pods(?:/::status)?": {
-            "GET": lambda *_: Answer(200, []),
-            "HEAD": lambda *_: Answer(200, text=""),
+        "/v2/pods": {"GET": pods.listing, "HEAD": pods.capability, "POST": pod_writes.create},
+        "/v2/pods/::status": {"GET": pods.all_status},
+        "/v2/pods/(?P<pod>.+)::status": {"GET": pods.status},
+        "/v2/pods/(?P<pod>.+)::versions": {"GET": pods.versions},
+        "/v2/pods/(?P<pod>.+)::versions/(?P<version>[^/]+)": {"GET": pods.version},
+        "/v2/pods/(?P<pod>.+)::instances": {"DELETE": pod_writes.kill_instances},
+        "/v2/pods/(?P<pod>.+)::instances/(?P<instance>[^/]+)": {"DELETE": pod_writes.kill_instance},
+        "/v2/pods/(?P<pod>.+)": {
+            "GET": pods.one,
+            "PUT": pod_writes.put,
+            "DELETE": pod_writes.delete,
         },
-        "/v2/pods/(?P<pod>.+)::status": {"GET": _no_pod},
     }
     return tuple(Route(re.compile(pattern), actions) for pattern, actions in table.items())
-
-
-def _no_pod(_: Request, path: Mapping[str, str]) -> Answer:
-    raise RefusalError(404, f"Pod '{app_path(path['pod'])}' does not exist")
 
 
 def respond(table: tuple[Route, ...], request: Request) -> Answer:

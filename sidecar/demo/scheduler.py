@@ -2,14 +2,15 @@
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
 from sidecar.demo.apps import network_mode, service_ports
 from sidecar.demo.clock import Clock
-from sidecar.demo.environment import command, environment, port_numbers, port_wishes
+from sidecar.demo.environment import Launch, launches, port_numbers, port_wishes
 from sidecar.demo.health import HealthChecks
+from sidecar.demo.pods import parts
 from sidecar.demo.ports import PortPool
 from sidecar.demo.processes import Processes, TaskProcess
 from sidecar.demo.registry import Registry
@@ -65,14 +66,18 @@ class Scheduler:
         return self._last_failure.get(app_id)
 
     def pid(self, task_id: str) -> int:
-        """The process of a running task."""
+        """The process of a running Mesos task."""
         with self._book.lock:
             return self._running[task_id].pid
 
     def add(self, definition: Json) -> None:
-        """Start one more instance of an app."""
-        checks = len(definition["healthChecks"])
-        task = self._book.schedule(definition["id"], definition["version"], checks=checks)
+        """Start one more instance of an app or a pod."""
+        task = self._book.schedule(
+            definition["id"],
+            definition["version"],
+            checks=len(definition["healthChecks"]),
+            parts=parts(definition),
+        )
         self._clock.later(self._back_off(task.app_id), lambda: self._launch(task.id))
 
     def kill(self, task_id: str, *, wanted: bool) -> None:
@@ -98,8 +103,12 @@ class Scheduler:
         else:
             self._book.change(task.id, lambda old: attrs.evolve(old, ending=True))
         self._health.end(task.id)
-        if process := self._running.get(task.id):
-            self._processes.stop(process, grace=self._grace(task))
+        self._stop(task)
+
+    def _stop(self, task: Task) -> None:
+        for part_id in task.part_ids:
+            if process := self._running.get(part_id):
+                self._processes.stop(process, grace=self._grace(task))
 
     def _launch(self, task_id: str) -> None:
         task = self._book.get(task_id)
@@ -114,12 +123,14 @@ class Scheduler:
         if (task := self._place(task_id, definition, ports)) is None:
             self._ports.give_back(ports)
             return
-        process = self._processes.launch(
-            command(definition),
-            env=environment(definition, task),
-            on_exit=lambda code: self._clock.later(0, lambda: self._exited(task_id, code)),
-        )
-        self._launched(task_id, definition, process)
+        started = {each.part_id: self._start(task_id, each) for each in launches(definition, task)}
+        self._launched(task_id, definition, started)
+
+    def _start(self, task_id: str, launch: Launch) -> TaskProcess:
+        def exited(code: int) -> None:
+            self._clock.later(0, lambda: self._exited(task_id, launch.part_id, code))
+
+        return self._processes.launch(launch.command, env=launch.env, on_exit=exited)
 
     def _place(self, task_id: str, definition: Json, ports: tuple[int, ...]) -> Task | None:
         """Tell of the way to the start; None if the instance was given up meanwhile."""
@@ -129,19 +140,21 @@ class Scheduler:
             host=self._settings.task_host,
             address=self._address(definition),
             ports=ports,
+            parts=parts(definition, ports),
             service_ports=service_ports(definition),
             staged_at=now(),
         )
         self._book.move(task_id, Condition.STAGING)
         return self._book.move(task_id, Condition.STARTING)
 
-    def _launched(self, task_id: str, definition: Json, process: TaskProcess) -> None:
+    def _launched(self, task_id: str, definition: Json, started: Mapping[str, TaskProcess]) -> None:
         with self._book.lock:
-            self._running[task_id] = process
+            self._running.update(started)
             task = self._book.get(task_id)
             if task is None or task.ending:  # killed while it was being launched
                 grace = self._grace(task) if task else 0
-                self._processes.stop(process, grace=grace)
+                for process in started.values():
+                    self._processes.stop(process, grace=grace)
                 return
             task = self._book.move(
                 task_id, Condition.RUNNING, started_at=now(), since=time.monotonic()
@@ -151,20 +164,32 @@ class Scheduler:
                 self._health.begin(task, definition["healthChecks"], served=served)
         self._on_change()
 
-    def _exited(self, task_id: str, code: int) -> None:
+    def _exited(self, task_id: str, part_id: str, code: int) -> None:
         with self._book.lock:
-            self._running.pop(task_id, None)
-            self._health.end(task_id)
+            self._running.pop(part_id, None)
             task = self._book.get(task_id)
             if task is None:
+                self._health.end(task_id)
                 return
-            self._ports.give_back(task.ports)
             message = _exit_message(task, code)
+            if any(each in self._running for each in task.part_ids):
+                self._one_exited(task, part_id, _last_condition(task, code), message)
+                return
+            self._health.end(task_id)
+            self._ports.give_back(task.ports)
+            code = code or int(task.failing)
             self._book.move(task_id, _last_condition(task, code), message=message)
             if not task.ending:
                 self._count_failure(task, code, message)
             self._follow_up(task)
         self._on_change()
+
+    def _one_exited(self, task: Task, part_id: str, condition: Condition, message: str) -> None:
+        """One of several containers ended; one that failed takes the others with it."""
+        self._book.end_part(task.id, part_id, condition, message=message)
+        if condition is Condition.FAILED:
+            self._health.end(task.id)
+            self._stop(task)
 
     def _follow_up(self, dead: Task) -> None:
         """Give the instance its next task, if the app still wants one of that kind."""
@@ -173,8 +198,12 @@ class Scheduler:
             return
         if dead.version < definition["versionInfo"]["lastConfigChangeAt"]:
             return  # an old one: the deployment starts new ones
-        checks = len(definition["healthChecks"])
-        task = self._book.reschedule(dead, definition["version"], checks=checks)
+        task = self._book.reschedule(
+            dead,
+            definition["version"],
+            checks=len(definition["healthChecks"]),
+            parts=parts(definition),
+        )
         wait = 0.0 if dead.ending else self._back_off(dead.app_id)
         self._clock.later(wait, lambda: self._launch(task.id))
 

@@ -169,6 +169,10 @@ class _Conversation(http.server.BaseHTTPRequestHandler):
         if bad is BadAnswer.HTML:
             self._send(502, b"<html><body><h1>502 Bad Gateway</h1></body></html>", _PAGE)
             return
+        refused = self._server.door.faults.pods_refused
+        if refused is not None and asked.path.startswith("/v2/pods"):
+            self._send(refused, b"<html><body><h2>HTTP ERROR</h2></body></html>", _PAGE)
+            return
         answer = self._server.door.respond(asked)
         payload, kind = answer.payload()
         if bad is BadAnswer.HALF_JSON:

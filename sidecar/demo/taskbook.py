@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from sidecar.demo.events import EventBus
-from sidecar.demo.tasks import AGENT, Condition, Health, Task, address_json
+from sidecar.demo.tasks import AGENT, Condition, ContainerPart, Health, Task, address_json
 
 _UNTOLD = frozenset({Condition.SCHEDULED, Condition.PROVISIONED})
 
@@ -40,17 +40,23 @@ class TaskBook:
         with self.lock:
             return tuple(self._tasks.values())
 
-    def schedule(self, app_id: str, version: str, *, checks: int) -> Task:
+    def schedule(
+        self, app_id: str, version: str, *, checks: int, parts: tuple[ContainerPart, ...] = ()
+    ) -> Task:
         """Write down a new instance that is to be launched."""
         instance = f"{app_id[1:].replace('/', '_')}.instance-{uuid.uuid4()}"
         health = (Health(),) * checks
-        task = Task(app_id=app_id, instance_id=instance, version=version, health=health)
+        task = Task(
+            app_id=app_id, instance_id=instance, version=version, health=health, parts=parts
+        )
         with self.lock:
             self._tasks[task.id] = task
             self._tell_condition(task)
         return task
 
-    def reschedule(self, dead: Task, version: str, *, checks: int) -> Task:
+    def reschedule(
+        self, dead: Task, version: str, *, checks: int, parts: tuple[ContainerPart, ...] = ()
+    ) -> Task:
         """Write down the next incarnation of an instance whose task is over."""
         task = Task(
             app_id=dead.app_id,
@@ -58,6 +64,7 @@ class TaskBook:
             version=version,
             incarnation=dead.incarnation + 1,
             health=(Health(),) * checks,
+            parts=parts,
         )
         with self.lock:
             self._tasks[task.id] = task
@@ -102,20 +109,38 @@ class TaskBook:
             if task is not None:
                 self._tell_condition(attrs.evolve(task, condition=Condition.KILLED))
 
-    def tell_status(self, task: Task, *, message: str = "") -> None:
-        """Publish what Mesos says of a task."""
-        self._bus.publish(
-            "status_update_event",
-            slaveId=AGENT,
-            taskId=task.id,
-            taskStatus=task.condition.state,
-            message=message,
-            appId=task.app_id,
-            host=task.host,
-            ipAddresses=address_json(task),
-            ports=list(task.ports),
-            version=task.version,
-        )
+    def end_part(self, task_id: str, part_id: str, condition: Condition, *, message: str) -> None:
+        """One of several containers of an instance ended; when it failed, so did the instance."""
+        with self.lock:
+            task = self._tasks.get(task_id)
+            if task is None:
+                return
+            parts = tuple(
+                attrs.evolve(part, over=condition) if task.part_id(part.name) == part_id else part
+                for part in task.parts
+            )
+            self._tasks[task_id] = attrs.evolve(task, parts=parts)
+            self.tell_status(attrs.evolve(task, condition=condition), message=message, only=part_id)
+            if condition is Condition.FAILED:
+                self._tell_condition(attrs.evolve(task, condition=condition))
+
+    def tell_status(self, task: Task, *, message: str = "", only: str = "") -> None:
+        """Publish what Mesos says of a task; of a pod's, of each container that is not over."""
+        told = {task.part_id(part.name): part.ports for part in task.parts if part.over is None}
+        for part_id, ports in (told or {task.id: task.ports}).items():
+            if only in {"", part_id}:
+                self._bus.publish(
+                    "status_update_event",
+                    slaveId=AGENT,
+                    taskId=part_id,
+                    taskStatus=task.condition.state,
+                    message=message,
+                    appId=task.app_id,
+                    host=task.host,
+                    ipAddresses=address_json(task),
+                    ports=list(ports),
+                    version=task.version,
+                )
 
     def _tell_condition(self, task: Task) -> None:
         placed = bool(task.host)

@@ -72,8 +72,17 @@ class Health:
 
 
 @attrs.frozen
+class ContainerPart:
+    """One container of a pod's instance: its host ports, and how it ended if it did so alone."""
+
+    name: str
+    ports: tuple[int, ...] = ()
+    over: Condition | None = None
+
+
+@attrs.frozen
 class Task:
-    """One incarnation of an instance of an app.
+    """One incarnation of an instance of an app or a pod; a pod's has its containers as `parts`.
 
     `wanted` is the goal: a task that is wanted is started again when it dies. `ending` is set once
     it was told to end. `address` is the task's own when it has one, else the host's. `since` is
@@ -95,11 +104,26 @@ class Task:
     started_at: str = ""
     since: float = 0.0
     health: tuple[Health, ...] = ()
+    parts: tuple[ContainerPart, ...] = ()
 
     @property
     def id(self) -> str:
         """The task's id; an instance's next task has the next number."""
-        return f"{self.instance_id}._app.{self.incarnation}"
+        return self.part_id("_app")
+
+    def part_id(self, container: str) -> str:
+        """The id of the Mesos task of one container; an app's has no name of its own."""
+        return f"{self.instance_id}.{container}.{self.incarnation}"
+
+    @property
+    def part_ids(self) -> tuple[str, ...]:
+        """The ids of its Mesos tasks: one of an app's, one for each container of a pod's."""
+        return tuple(self.part_id(part.name) for part in self.parts) or (self.id,)
+
+    @property
+    def failing(self) -> bool:
+        """Whether a container failed, so that the others are ended too."""
+        return any(part.over is Condition.FAILED for part in self.parts)
 
     @property
     def alive(self) -> bool:

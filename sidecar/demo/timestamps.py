@@ -11,6 +11,12 @@ def timestamp(milliseconds: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
 
 
+def offset_text(version: str) -> str:
+    """The same time as pods have it, in Java's spelling: zeros at the end are left out."""
+    text = version.removesuffix("Z").removesuffix(".000")
+    return (text[:-3] if text.endswith(":00") and text.count(":") > 1 else text) + "Z"
+
+
 def now() -> str:
     """The present as a timestamp."""
     return timestamp(_milliseconds())

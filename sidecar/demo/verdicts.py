@@ -56,7 +56,10 @@ class Verdicts:
     def _tell_flips(self, before: Task, after: Task, *, number: int, check: Json) -> None:
         alive = after.health[number].alive
         common = {"instanceId": after.instance_id}
-        if before.health[number].alive != alive:
+        flipped = before.health[number].alive != alive
+        if flipped and after.parts:  # of a pod's container only Mesos speaks
+            self._book.tell_status(after, only=after.part_id(check["container"]))
+        elif flipped:
             self._bus.publish(
                 "health_status_changed_event",
                 appId=after.app_id,

@@ -39,6 +39,44 @@ def echo(app_id: str, *, port: int, instances: int = 1, **fields: object) -> Jso
     } | fields  # fmt: skip
 
 
+def pod(pod_id: str, *, ports: tuple[int, int], instances: int = 1, **fields: object) -> Json:
+    """A pod with two containers: `web` answers HTTP at `<its name>.test`, `talk` greets by TCP."""
+    labels = {
+        "HAPROXY_GROUP": "external",
+        "HAPROXY_0_VHOST": f"{pod_id[1:]}.test",
+        "HAPROXY_0_PORT": str(ports[0]),
+        "HAPROXY_1_PORT": str(ports[1]),
+    }
+    return {
+        "id": pod_id,
+        "labels": labels,
+        "networks": [{"mode": "host"}],
+        "scaling": {"kind": "fixed", "instances": instances},
+        "containers": [
+            container("web", "http"),
+            container("talk", "echo", command=example_command("--tcp")),
+        ],
+    } | fields
+
+
+def container(name: str, endpoint: str, *, command: str = "", **more: object) -> Json:
+    """A container with one endpoint, at which an example task serves."""
+    serve = f"PORT0=$ENDPOINT_{endpoint.upper()}; export PORT0; {command or example_command()}"
+    return {
+        "name": name,
+        "resources": {"cpus": 0.01, "mem": 16},
+        "exec": {"command": {"shell": serve}},
+        "endpoints": [{"name": endpoint, "hostPort": 0, "protocol": ["tcp"]}],
+    } | more
+
+
+def pod_check(endpoint: str) -> Json:
+    """A health check of a container that ends no instance for being unwell."""
+    quick = {"gracePeriodSeconds": 10, "intervalSeconds": 0.5, "timeoutSeconds": 0.4}
+    http = {"endpoint": endpoint, "path": "/health"}
+    return {"http": http, "maxConsecutiveFailures": 0, **quick}
+
+
 def check(protocol: str, **fields: object) -> Json:
     """A health check that ends no task for being unwell."""
     quick = {"gracePeriodSeconds": 10, "intervalSeconds": 0.5, "timeoutSeconds": 5}
