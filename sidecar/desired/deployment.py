@@ -1,7 +1,8 @@
 """What an app says of its place in a deployment group, read from its labels and tasks.
 
 A group is a blue and a green app that stand for one service. The labels are those that zdd writes;
-ALT_PORT and COLOUR among them are zdd's own notes and mean nothing to a balancer.
+ALT_PORT and COLOUR among them are zdd's own notes and mean nothing to a balancer. Pods are in no
+group: nobody deploys them so.
 """
 
 import re
@@ -54,7 +55,7 @@ def deployment_of(
     `form` is the definition whose labels count, `current` has the tasks of now, of which `serving`
     get traffic.
     """
-    if GROUP not in form.labels:
+    if GROUP not in form.labels or form.is_pod:
         return None
     labels = form.labels
     checked = bool(current.health_checks)
@@ -86,9 +87,12 @@ def refused_labels(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield _TARGET, "is no number of instances"
 
 
-def unread_of_groups(labels: Mapping[str, str]) -> tuple[str, ...]:
+def unread_of_groups(form: App) -> tuple[str, ...]:
     """The labels about deployments that nobody reads, sorted."""
-    return tuple(sorted(name for name in labels if name.startswith(PREFIX) and name not in KNOWN))
+    known = frozenset() if form.is_pod else KNOWN
+    return tuple(
+        sorted(name for name in form.labels if name.startswith(PREFIX) and name not in known)
+    )
 
 
 def _moment(text: str) -> datetime | None:

@@ -160,7 +160,7 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
     if form is None:
         return AppPart(app.id, problems=state.problems)
     problems = [*state.problems]
-    problems += [_unread(app.id, name) for name in unread_of_groups(form.labels)]
+    problems += [_unread(app.id, name) for name in unread_of_groups(form)]
     serving = [task.id for task in app.tasks if admitted(task, state, rules)]
     deployment = deployment_of(form, app, serving, state.health)
     ports: list[PortPart] = []

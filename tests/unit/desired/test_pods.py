@@ -261,6 +261,17 @@ def test_a_label_that_cannot_be_used_leaves_the_pod_at_its_last_good_form() -> N
     assert places(derive_app(AppState(bad, good), Rules(), {})) == {0: [("10.0.0.1", 31001)]}
 
 
+def test_a_pod_is_in_no_deployment_group() -> None:
+    """Its labels that say so are told, and it is served by itself."""
+    labels = {"HAPROXY_0_PORT": "10200", "HAPROXY_DEPLOYMENT_GROUP": "group"}
+
+    part = part_of(a_pod(labels=labels, instances=[instance_json()]))
+
+    assert part.deployment is None
+    assert places(part) == {0: [("10.0.0.1", 31001)]}
+    assert [problem.field for problem in part.problems] == ["HAPROXY_DEPLOYMENT_GROUP"]
+
+
 def world(*labels: dict[str, Any]) -> list[App]:
     """A pod for each dictionary of labels, and an app on 10000."""
     pods = [
