@@ -10,6 +10,8 @@ import structlog
 
 from sidecar import app, inspection
 from sidecar.dropin import surroundings
+from sidecar.dropin.certificates import FOLDER as CERTIFICATES
+from sidecar.dropin.certificates import certificate_paths
 from sidecar.dropin.manual import chapters, manual
 from sidecar.dropin.translation import Translation, translate
 from sidecar.errors import UsageError
@@ -64,6 +66,11 @@ def _prepared(settings: Settings, asked: Translation) -> Settings:
         troubles.append(trouble)
         if trouble or settings.beside:
             settings = attrs.evolve(settings, second_socket="")
+    paths, trouble = certificate_paths(
+        settings.ssl_certs, os.environ, os.environ.get("MLB_SSL_DIR") or CERTIFICATES
+    )
+    settings = attrs.evolve(settings, ssl_certs=paths)
+    troubles.append(trouble)
     troubles.append(surroundings.link_configuration(asked.config_link, settings.state_dir))
     for trouble in filter(None, troubles):
         log.warning("not as it was for marathon-lb", reason=trouble)

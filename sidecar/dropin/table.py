@@ -122,8 +122,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "--ssl-certs",
         "text",
-        "PEM files or folders for the HTTPS port, separated by commas; self-signed if none.",
-        default="",
+        "PEM files or folders for the HTTPS port, separated by commas; a self-signed one is made"
+        " where there is none.",
+        default="/etc/ssl/cert.pem",
     ),
     Flag(
         "--skip-validation",
@@ -208,6 +209,17 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("VAULT_SKIP_VERIFY", "true: Vault is not verified, as marathon-lb had it."),
     Variable("FRAMEWORK_NAME", "The id of the balancer's own app, which is left out."),
     Variable("SYSLOG_SOCKET", "As --syslog-socket.", "/dev/null"),
+    Variable(
+        "HAPROXY_SSL_CERT",
+        "The PEM text of a certificate with its key; it is put into /etc/ssl/cert.pem, and served"
+        " besides --ssl-certs. \\n in it is a new line.",
+    ),
+    Variable(
+        "HAPROXY_SSL_CERT0",
+        "With HAPROXY_SSL_CERT: one more, put into /etc/ssl/cert0.pem; and so on, up to"
+        " HAPROXY_SSL_CERT100.",
+    ),
+    Variable("MLB_SSL_DIR", "The folder of these files.", "/etc/ssl"),
     Variable("HAPROXY_SYSLOGD", "HAProxy's log goes to the standard output."),
     Variable(
         "HAPROXY_GLOBAL_DEFAULT_OPTIONS",

@@ -110,3 +110,32 @@ def test_a_certificate_that_cannot_be_used_ends_the_start_with_code_2() -> None:
     assert done.returncode == 2
     reason = "its private key does not fit its first certificate"
     assert done.stderr.strip().endswith(f"mlb-sidecar: certificate {folder}/bad.pem: {reason}")
+
+
+def test_certificates_of_the_environment_are_served_and_in_no_text() -> None:
+    """HAPROXY_SSL_CERT for all names, with its newlines written out; numbered ones for theirs."""
+    variables = {
+        "HAPROXY_SSL_CERT": known("default.test").replace("\n", "\\n"),
+        "HAPROXY_SSL_CERT7": known("seven.test"),
+    }
+    with dropped_in("sse", "--group", "external", **variables) as (sidecar, _, ports, proxy):
+        sidecar.until_synced()
+        assert shows(ports.https, known("default.test"))
+        assert shows(ports.https, known("seven.test"), "seven.test")
+        assert (sidecar.folder / "ssl" / "cert7.pem").read_text() == known("seven.test")
+
+        text = sidecar.log_text() + json.dumps(sidecar.state()) + proxy.say("show env")
+        keys = [parts(known(f"{name}.test"))[1] for name in ("default", "seven")]
+        assert not any(line in text for key in keys for line in key.splitlines()[1:3])
+
+
+def test_without_certificates_a_self_signed_one_is_where_labels_look_for_it() -> None:
+    """As marathon-lb's `run` script leaves it; it stays the same at the next start."""
+    with dropped_in("sse", "--group", "external") as (sidecar, _, ports, _):
+        sidecar.until_synced()
+        made = (sidecar.folder / "ssl" / "cert.pem").read_text()
+        assert shows(ports.https, made)
+        sidecar.kill()
+        sidecar.start()
+        sidecar.until_synced()
+        assert shows(ports.https, made)

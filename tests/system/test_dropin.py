@@ -45,6 +45,7 @@ class DropIn(Sidecar):
             "MLB_BIND": "127.0.0.1",
             "MLB_STATE_DIR": str(folder),
             "MLB_SECOND_SOCKET": str(folder / "run" / "socket"),
+            "MLB_SSL_DIR": str(folder / "ssl"),
             **variables,
         }
 

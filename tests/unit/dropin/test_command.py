@@ -54,7 +54,11 @@ def started(
     """The settings that the main job would get."""
     found: list[Settings] = []
     monkeypatch.setattr(app, "run", found.append)
-    usual = {"MLB_STATE_DIR": str(tmp_path), "MLB_SECOND_SOCKET": str(tmp_path / "s" / "socket")}
+    usual = {
+        "MLB_STATE_DIR": str(tmp_path),
+        "MLB_SECOND_SOCKET": str(tmp_path / "s" / "socket"),
+        "MLB_SSL_DIR": str(tmp_path),
+    }
     result = call(*words, **{**usual, **variables})
     assert result.exit_code == 0, result.output
     return found[0], result
