@@ -184,7 +184,11 @@ def _driver(
     where, engine = assembly.layout(job.settings), job.engine
     return Driver(
         engine=engine,
-        cycle=Cycle(engine.placement.admin_socket, where.state_dir),
+        cycle=Cycle(
+            engine.placement.admin_socket,
+            where.state_dir,
+            master=engine.placement.master_socket,
+        ),
         renderer=render,
         ports=BoundPorts(
             where,

@@ -85,7 +85,8 @@ def planned(settings: Settings) -> Planned:
     """What a sidecar that starts now would do."""
     settings.check()
     layout = assembly.layout(settings)
-    cycle = Cycle(assembly.placement(settings).admin_socket, layout.state_dir)
+    where = assembly.placement(settings)
+    cycle = Cycle(where.admin_socket, layout.state_dir, master=where.master_socket)
     observed, can = cycle.observe(), cycle.capabilities
     derivation = _derivation(settings)
     derivation.remember(observed)
@@ -118,9 +119,10 @@ def maps(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
     for name in names:
         if name not in known:
             raise UsageError(f"there is no map {name}; there are {', '.join(known)}")
-    socket = settings.haproxy_socket or f"{settings.state_dir.rstrip('/')}/admin.sock"
     state_dir = settings.state_dir.rstrip("/")
-    with RuntimeApi(socket) as api:
+    socket = settings.haproxy_socket or f"{state_dir}/admin.sock"
+    master = settings.master_socket or f"{state_dir}/master.sock"
+    with RuntimeApi(socket, master=master) as api:
         rows = dict(replies.read_map(api.ask(commands.show_map(BACKEND_LEDGER, state_dir))))
         return {
             name: {

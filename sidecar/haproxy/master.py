@@ -18,6 +18,8 @@ from sidecar.haproxy.replies import Processes, ReloadReply, read_processes, read
 
 # After a failed reload the prompt is `master[ReloadFailed]> `.
 _PROMPT = re.compile(rb"(?:^|\n)master[^>\n]*> \Z")
+_WORKER_PROMPT = re.compile(rb"(?:^|\n)(\d+)> \Z")
+_ANY_PROMPT = re.compile(rb"(?:^|\n)(?:master[^>\n]*|\d+)> \Z")
 _PROMPT_SIZE = 64
 _NO_WORKER = "Can't find the target"
 
@@ -162,6 +164,26 @@ class MasterCli:
         return MasterUnavailableError(
             f"HAProxy's master socket {self._path} did not answer: {reason}"
         )
+
+
+def lead_to_worker(connection: Connection, deadline: float) -> bytes:
+    """Have a new connection to a master speak with its worker; return the prompt of its replies.
+
+    Raises:
+        OSError: there is no worker, or no answer.
+    """
+    connection.send(b"prompt\n", deadline=deadline)
+    _read_to_prompt(connection, deadline)
+    # After a failed reload 3.2 and later list the worker as an old one; this still reaches it.
+    connection.send(b"@1\n", deadline=deadline)
+    received = bytearray()
+    while not _ANY_PROMPT.search(received):
+        if not connection.receive(received, deadline=deadline):
+            raise ConnectionError("the master closed the connection")
+    match = _WORKER_PROMPT.search(received)
+    if match is None:
+        raise ConnectionError("the master has no worker")
+    return b"\n" + match[1] + b"> "
 
 
 def _current(processes: Processes) -> int | None:

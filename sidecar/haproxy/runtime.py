@@ -1,6 +1,8 @@
 """The worker's Runtime API over its stats socket: commands in, one reply for each.
 
-It owns the socket, prompt mode and the deadlines; what a reply means is said by `replies`.
+It owns the socket, prompt mode and the deadlines; what a reply means is said by `replies`. After
+two failed reloads in a row the stats socket of 3.2 and later is dead until the next good one, since
+the worker that did not come up had taken its path. The master still leads to the worker then.
 """
 
 import time
@@ -12,6 +14,7 @@ from typing import Self
 from sidecar.errors import ReplyError, RuntimeUnavailableError
 from sidecar.haproxy.connection import Connection
 from sidecar.haproxy.framing import PROMPT, EncodedCommand, batches, decode, encode
+from sidecar.haproxy.master import lead_to_worker
 
 # What is on its way at once fits into any socket buffer, so that our sending never blocks while
 # HAProxy waits for us to read; larger batches gain nothing that can be measured.
@@ -22,24 +25,48 @@ BATCH_BYTES = 8 * 1024
 class RuntimeApi:
     """A conversation with one worker, for one thread; every call ends by its deadline.
 
-    `path` is a unix socket or `host:port`. Every failure is a `RuntimeUnavailableError` and ends
+    `path` is a unix socket or `host:port`; where nobody listens there, the `master` socket is asked
+    for its worker, if it is given. Every failure is a `RuntimeUnavailableError` and ends
     the conversation: which commands were run is then unknown, and the next observation decides.
     """
 
-    def __init__(self, path: str, *, timeout: float = 5.0) -> None:
+    def __init__(self, path: str, *, master: str = "", timeout: float = 5.0) -> None:
         self._path = path
+        self._master = master
         self._timeout = timeout
         self._connection: Connection | None = None
         self._received = bytearray()
+        self._prompt = PROMPT
+        self.by_master = False
+        """Whether the conversation goes through the master."""
 
     def __enter__(self) -> Self:
         """Connect, and enter prompt mode."""
         deadline = time.monotonic() + self._timeout
         with self._translated():
-            self._connection = Connection(self._path, deadline=deadline)
+            try:
+                self._connection = Connection(self._path, deadline=deadline)
+            except (ConnectionRefusedError, FileNotFoundError):
+                if not self._enter_by_master(deadline):
+                    raise
+                return self
+            self._prompt, self.by_master = PROMPT, False
             self._connection.send(b"prompt\n", deadline=deadline)
             self._read_frames(1, deadline)
         return self
+
+    def _enter_by_master(self, deadline: float) -> bool:
+        """Reach the worker through its master; whether that came out."""
+        if not self._master:
+            return False
+        try:
+            self._connection = Connection(self._master, deadline=deadline)
+            self._prompt = lead_to_worker(self._connection, deadline)
+        except OSError:
+            self.close()
+            return False
+        self.by_master = True
+        return True
 
     def __exit__(
         self,
@@ -93,19 +120,19 @@ class RuntimeApi:
         """
         ends: list[int] = []
         searched = 0
-        while len(ends) < count or not self._received.endswith(PROMPT):
+        while len(ends) < count or not self._received.endswith(self._prompt):
             self._receive(deadline)
-            while (end := self._received.find(PROMPT, searched)) >= 0:
+            while (end := self._received.find(self._prompt, searched)) >= 0:
                 ends.append(end)
-                searched = end + len(PROMPT)
+                searched = end + len(self._prompt)
             # A prompt may be cut in two by the end of what was received.
-            searched = max(searched, len(self._received) - len(PROMPT) + 1)
+            searched = max(searched, len(self._received) - len(self._prompt) + 1)
         if len(ends) > count > 1:
             raise ReplyError(f"HAProxy gave {len(ends)} replies to {count} commands")
         return self._take_frames(ends if count > 1 else ends[-1:])
 
     def _take_frames(self, ends: Sequence[int]) -> Sequence[bytes]:
-        starts = (0, *(end + len(PROMPT) for end in ends[:-1]))
+        starts = (0, *(end + len(self._prompt) for end in ends[:-1]))
         frames = [bytes(self._received[a:b]) for a, b in zip(starts, ends, strict=True)]
         self._received.clear()
         return frames

@@ -50,6 +50,10 @@ class BoundPorts:
         missing = read_ranges(self.layout.service_ports) - bound - self.layout.reserved
         self._take(missing)
 
+    def leave_spares_out(self, *, makes_backends: bool) -> None:
+        """Render no spares for an HAProxy that makes backends at run time."""
+        self.layout = attrs.evolve(self.layout, makes_backends=makes_backends)
+
     def widen(self, wanted: Iterable[int]) -> None:
         """Add what is wanted and not bound yet: a block of ports around each."""
         missing = set(wanted) - self.layout.bound - self.layout.reserved

@@ -5,7 +5,8 @@ reloaded HAProxy meanwhile.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 import attrs
 
@@ -70,21 +71,29 @@ class CycleReport:
 
 
 class Cycle:
-    """Runs cycles against one HAProxy, and remembers how long its leaving servers have waited."""
+    """Runs cycles against one HAProxy, and remembers how long its leaving servers have waited.
+
+    Where nobody listens at its stats socket, its `master` leads to the worker. Each conversation
+    tries the stats socket first, so that it is used again as soon as it answers.
+    """
 
     def __init__(
         self,
         socket: str,
         state_dir: str,
         *,
+        master: str = "",
         timeout: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socket = socket
+        self._master = master
         self._state_dir = state_dir
         self._timeout = timeout
         self._clock = clock
         self._observer = Observer(state_dir)
+        self.by_master = False
+        """Whether HAProxy was reached through its master the last time."""
         self._lasting = Lasting(clock)
         self._leaving: dict[tuple[str, ServerName], float] = {}
         self._grace: dict[BackendName, float] = {}
@@ -174,8 +183,11 @@ class Cycle:
             self._refused_keywords = frozenset()
         self._refused_keywords |= refused
 
-    def _connection(self) -> RuntimeApi:
-        return RuntimeApi(self._socket, timeout=self._timeout)
+    @contextmanager
+    def _connection(self) -> Iterator[RuntimeApi]:
+        with RuntimeApi(self._socket, master=self._master, timeout=self._timeout) as api:
+            self.by_master = api.by_master
+            yield api
 
     def _remember_graces(self, desired: Desired) -> None:
         for name, backend in desired.backends.items():

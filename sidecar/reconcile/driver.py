@@ -28,6 +28,7 @@ from sidecar.reconcile.gate import ReloadGate
 from sidecar.reconcile.narration import (
     listed,
     narrate_cycle,
+    narrate_detour,
     narrate_problems,
     narrate_refusals,
     one_line,
@@ -71,7 +72,7 @@ class Driver:
         self._clock = clock
         self._planned: tuple[Reason, ...] = ()
         self._asked: tuple[Reason, ...] = ()
-        self._trouble = ""
+        self._trouble = self._detour = ""
         self._start_again = 0.0
         self._failed_starts = 0
         self._workers = ""
@@ -131,18 +132,12 @@ class Driver:
         self._workers = self._engine.workers_now()
         self.incumbents = self.observed.incumbents()
         self._ports.adopt(self.observed)
-        self._do_without_spares()
         self._say_busy()
         info = self._cycle.info
         log.info("HAProxy", version=info.get("Version"), maxconn=info.get("Maxconn"))
         if why := self._engine.unchecked(self._version):
             log.warning("new configurations are not checked by haproxy -c", why=why)
         return self.observed
-
-    def _do_without_spares(self) -> None:
-        """Leave them out of the file, if the running HAProxy makes backends itself."""
-        makes = self._cycle.capabilities.makes_backends
-        self._ports.layout = attrs.evolve(self._ports.layout, makes_backends=makes)
 
     def _choose_ports(self, wants: Wants | None) -> None:
         """Settle which service ports an HAProxy that is yet to start binds.
@@ -239,7 +234,8 @@ class Driver:
         now = self._clock()
         self.observed = report.observed
         self._workers = self._engine.workers_now()
-        self._do_without_spares()
+        self._ports.leave_spares_out(makes_backends=self._cycle.capabilities.makes_backends)
+        self._detour = narrate_detour(self._detour, by_master=self._cycle.by_master)
         # A server that waits for its streams is asked about twice a second: told once is enough.
         if any(result.outcome == "done" for result in report.results):
             narrate_cycle(report, since=since, now=now, reloads=self._gate.count)
@@ -275,8 +271,7 @@ class Driver:
 
     def _lost(self, error: HaproxyError, wants: Wants) -> None:
         """HAProxy does not answer, or not as we know it: say it once, start our own again."""
-        own = self._engine.placement.own
-        if not self._trouble and self.observed is None and not own:
+        if not (self._trouble or self.observed or self._engine.placement.own):
             log.info("waiting for HAProxy", reason=one_line(error))
         elif not self._trouble:
             log.error("HAProxy does not answer", reason=one_line(error))
@@ -394,7 +389,7 @@ class Driver:
             desired=self.desired,
             observed=self.observed,
             reloads=self._gate.tell(),
-            haproxy_trouble=self._trouble,
+            haproxy_trouble=self._trouble or self._detour,
             file_trouble=self._scribe.trouble,
             refused_steps=self._refused,
             cycles=self._cycles,

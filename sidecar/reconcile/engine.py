@@ -71,16 +71,10 @@ class Engine:
         return self._master is not None and process.is_running(self._master)
 
     def answers(self) -> bool:
-        """Whether HAProxy is there, as cheaply as that can be told: its process, or its socket."""
+        """Whether HAProxy is there, as cheaply as that can be told: its process, or a socket."""
         if self.placement.own:
             return self.is_running()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(_ANSWER_TAKES)
-            try:
-                probe.connect(self.placement.admin_socket)
-            except OSError:
-                return False
-        return True
+        return any(map(_is_heard, (self.placement.admin_socket, self.placement.master_socket)))
 
     def workers_now(self) -> str:
         """Changes when another worker takes over, whoever had it reload; not known beside us."""
@@ -226,6 +220,16 @@ def files_of(rendered: Rendered, folder: Path) -> dict[Path, str]:
         make_folder(folder / CERTIFICATES)
     files = {**rendered.maps, **rendered.certificates}
     return {folder / name: text for name, text in files.items()}
+
+
+def _is_heard(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_ANSWER_TAKES)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def _last_lines(text: str, count: int = 6) -> str:

@@ -27,6 +27,10 @@ from sidecar.plan.steps import (
 from sidecar.reconcile.cycle import CycleReport
 
 _COMMANDS_SHOWN = 12
+_DETOUR = (
+    "the stats socket is dead, as after failed reloads; commands go through the master until the"
+    " next good one"
+)
 
 log = structlog.get_logger("haproxy")
 
@@ -57,6 +61,15 @@ def narrate_cycle(report: CycleReport, *, since: float | None, now: float, reloa
         reloads=reloads,
         worker=report.observed.worker,
     )
+
+
+def narrate_detour(told: str, *, by_master: bool) -> str:
+    """Tell when HAProxy is reached by its master alone, and when that is over; what status says."""
+    if by_master and not told:
+        log.warning("stats socket dead", why=_DETOUR)
+    elif told and not by_master:
+        log.info("stats socket answers again")
+    return _DETOUR if by_master else ""
 
 
 def narrate_problems(before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:

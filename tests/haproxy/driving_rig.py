@@ -163,7 +163,8 @@ def a_wheel(
     engine = Engine(assembly.placement(settings))
     clock = SetClock()
     render = renderer or assembly.renderer()
-    cycle = Cycle(engine.placement.admin_socket, layout.state_dir, clock=clock)
+    where = engine.placement
+    cycle = Cycle(where.admin_socket, layout.state_dir, master=where.master_socket, clock=clock)
     ports = BoundPorts(layout, engine.busy, whole_blocks=whole_blocks)
     gate = ReloadGate(interval=settings.reload_interval)
     scribe = Scribe(lambda page: write_page(page, render, engine), clock=clock)
