@@ -5,6 +5,8 @@
 # make check   the same without the tests; make wheel only the wheel
 # make haproxy-matrix   HAProxy 2.6 to 3.4 side by side in .haproxy; VERSIONS='3.0 3.2' only those
 # make test-matrix      the tests of tests/haproxy on each of them
+# make bench           the benchmark, about an hour: table and plots in bench/; make bench-quick a few
+#                      minutes; ARGS='--marathon-lb PATH' beside marathon-lb from a checkout there
 # make lock    pin what the environment has now
 # make clean   take away the environment and what the tools left
 #
@@ -23,7 +25,7 @@ other := $(if $(PYTHON),$(shell [ "$$(cat $(VENV)/python 2>/dev/null)" = '$(PYTH
 JOBS := 3
 TESTED := 2.6 2.8 3.0 3.2 3.4
 
-.PHONY: venv dev run test haproxy-matrix test-matrix check wheel lock clean again
+.PHONY: venv dev run test haproxy-matrix test-matrix check wheel bench bench-quick lock clean again
 
 venv: $(VENV)/installed
 dev: $(VENV)/installed-dev
@@ -48,6 +50,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(call install,embedded$(,)dev)
 	@touch $@
 
+$(VENV)/installed-bench: $(VENV)/installed-dev
+	$(call install,embedded$(,)dev$(,)bench)
+	@touch $@
+
 , := ,
 
 run: venv
@@ -70,7 +76,7 @@ wheel: dev
 
 # Most tests wait for real processes, so more of them at a time than there are cores.
 test: check
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 haproxy-matrix: dev
 	$(BIN)/python tools/haproxy_matrix.py bring $(if $(VERSIONS),--versions '$(VERSIONS)')
@@ -78,6 +84,10 @@ haproxy-matrix: dev
 test-matrix: dev
 	$(BIN)/python tools/haproxy_matrix.py test --versions '$(or $(VERSIONS),$(TESTED))' \
 	  --jobs $(JOBS)
+
+bench bench-quick: $(VENV)/installed-bench
+	$(BIN)/python -m bench $(if $(filter bench-quick,$@),--quick) \
+	  $(if $(HAPROXY),--haproxy '$(HAPROXY)') $(ARGS)
 
 lock: dev
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools >requirements.lock

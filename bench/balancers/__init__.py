@@ -1,0 +1,1 @@
+"""The load balancers that are compared: each starts, serves, tells what it cost, and stops."""

@@ -1,0 +1,66 @@
+"""What every balancer of the bench has in common."""
+
+import http.client
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+HTTP_PORT = 9_180
+APPID_PORT = 9_181
+STATS_PORT = 9_182
+SERVICE_PORTS = "10000-11030"
+START_TAKES = 180.0
+
+
+@attrs.frozen
+class Surroundings:
+    """Where a balancer runs, and against what."""
+
+    marathon: str
+    folder: Path
+    haproxy: str
+    """The program."""
+
+
+class Balancer(ABC):
+    """One load balancer with its HAProxy, on the ports above."""
+
+    name: str
+
+    def __init__(self, where: Surroundings) -> None:
+        self.where = where
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it; it may not serve yet."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop it with its HAProxy."""
+
+    @abstractmethod
+    def reloads(self) -> int:
+        """How often HAProxy was reloaded since the start."""
+
+    @abstractmethod
+    def pids(self) -> Mapping[str, int]:
+        """Its processes: `control`, and HAProxy's current `worker`."""
+
+    def serves(self, host: str) -> bool:
+        """Whether a host is answered."""
+        return answer(HTTP_PORT, host)[0] == 200  # noqa: PLR2004 (HTTP)
+
+
+def answer(port: int, host: str) -> tuple[int, str]:
+    """One request: status and text; 0 when there is no answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/", headers={"Host": host, "Connection": "close"})
+        found = connection.getresponse()
+        return found.status, found.read().decode()
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+    finally:
+        connection.close()

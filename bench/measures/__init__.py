@@ -1,0 +1,1 @@
+"""What is measured, a question a module: each gives figures in seconds, kB and counts."""

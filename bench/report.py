@@ -1,0 +1,165 @@
+"""What was measured, as a markdown table and as plots, with the targets beside the figures."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.balancers.fixed import Fixed
+from bench.balancers.marathon_lb import MarathonLb
+from bench.balancers.ours import Ours
+from bench.balancers.reloading import Reloading
+from bench.figures import shown
+
+_OTHERS = (Reloading.name, MarathonLb.name)
+
+
+def table(results: Mapping[str, Any], command: str, pictures: list[str]) -> str:
+    """The whole page."""
+    machine = results["machine"]
+    made = (
+        f"Made by `{command}` on {machine['date']} at commit {machine['commit']}:"
+        f" {machine['cores']} cores, {machine['system']}, Python {machine['python']},"
+        f" HAProxy {machine['haproxy']}; {results['seconds'] / 60:.0f} minutes."
+        " Everything ran on this one machine, so ratios say more than figures."
+    )
+    lines = ["# Benchmark results", "", made, ""]
+    parts = {
+        "reaction": ("From the event to the first request of a new task", _reaction),
+        "churn": ("Requests under continuous change", _churn),
+        "events": ("What changes cost", _events),
+        "start": ("Starting", _start),
+        "memory": ("Memory", _memory),
+        "datapath": ("The data path", _datapath),
+    }
+    for name, (title, rows) in parts.items():
+        if name in results:
+            lines += [f"## {title}", "", *rows(results[name]), ""]
+    lines += [f"![{name}]({name})" for name in pictures]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _reaction(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "First: the first request at a new task. Last: the last one at a killed task."
+    yield ""
+    yield "| apps x tasks | balancer | times | first p50 | p99 | last p50 | p99 | against us |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for size, by_name in found.items():
+        ours = by_name.get(Ours.name, {}).get("arrival", {}).get("p50", math.nan)
+        for name, figures in by_name.items():
+            if "error" in figures:
+                yield f"| {size} | {name} | {figures['error']} | | | | | |"
+                continue
+            arrival, departure = figures["arrival"], figures["departure"]
+            yield (
+                f"| {size} | {name} | {arrival['count']} | {shown(arrival['p50'])}"
+                f" | {shown(arrival['p99'])} | {shown(departure['p50'])}"
+                f" | {shown(departure['p99'])} | {arrival['p50'] / ours:.1f} x |"
+            )
+
+
+def _churn(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "| balancer | requests | failed | of a million | p50 | p99 | max | changes | reloads |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for name, figures in found.items():
+        if "error" in figures:
+            yield f"| {name} | {figures['error']} | | | | | | | |"
+            continue
+        load = figures["load"]
+        total = load["count"] + load["failed"]
+        yield (
+            f"| {name} | {total} | {load['failed']} | {1e6 * load['failed'] / max(1, total):.0f}"
+            f" | {shown(load['p50'])} | {shown(load['p99'])} | {shown(load['max'])}"
+            f" | {sum(figures['changes'].values())} | {figures['reloads']} |"
+        )
+
+
+def _events(found: Mapping[str, Any]) -> Iterator[str]:
+    changes, events = sum(found["changes"].values()), found["events"]
+    mix = ", ".join(f"{count} {kind}" for kind, count in sorted(found["changes"].items()))
+    yield f"{changes} changes ({mix}), which are {events} events."
+    yield ""
+    yield "| figure | value |"
+    yield "|---|---|"
+    yield f"| reloads | {found['reloads']} |"
+    yield f"| Runtime API commands per change | {found['commands'] / changes:.1f} |"
+    yield f"| requests to Marathon per event | {sum(found['requests'].values()) / events:.2f} |"
+    yield f"| bytes from Marathon per event | {sum(found['bytes'].values()) / events:.0f} |"
+    yield f"| full fetches | {found['requests'].get('all', 0)} |"
+    yield f"| CPU seconds of the sidecar per 1000 events | {1000 * found['cpu'] / events:.2f} |"
+    yield f"| failed requests | {found['load']['failed']} of {found['load']['count']} |"
+
+
+def _start(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "| start | time |"
+    yield "|---|---|"
+    for name, figures in found["cold"].items():
+        told = figures.get("error") or shown(figures["seconds"])
+        yield f"| {name}, nothing running, {found['size']} | {told} |"
+    again = found["restart"]
+    yield (
+        f"| {Ours.name} beside an HAProxy that serves, {found['size']} | {shown(again['seconds'])},"
+        f" {again['commands']} commands |"
+    )
+
+
+def _memory(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"At {found['size']}, with {found['cycles']} tasks that came and went."
+    yield ""
+    yield "| process | at rest | after the first thousand | after all | growth |"
+    yield "|---|---|---|---|---|"
+    for name in found["at_rest"]:
+        rest, warm, after = (found[when][name] for when in ("at_rest", "warm", "after"))
+        shown_as = {"control": "sidecar", "worker": "HAProxy"}[name]
+        yield (
+            f"| {shown_as} | {rest / 1024:.1f} MB | {warm / 1024:.1f} MB | {after / 1024:.1f} MB"
+            f" | {(after - warm) / 1024:+.1f} MB |"
+        )
+
+
+def _datapath(found: Mapping[str, Any]) -> Iterator[str]:
+    ours, fixed = found[Ours.name], found[Fixed.name]
+    yield "| figure | sidecar | static HAProxy | ratio |"
+    yield "|---|---|---|---|"
+    for share in ("p50", "p99"):
+        mine, other = ours["load"][share], fixed["load"][share]
+        yield f"| {share} | {shown(mine)} | {shown(other)} | {mine / other:.2f} x |"
+    mine, other = ours["cpu_per_request"], fixed["cpu_per_request"]
+    us = f"{mine * 1e6:.0f} us | {other * 1e6:.0f} us"
+    yield f"| CPU for a request | {us} | {mine / other:.2f} x |"
+    if ours["most"] and fixed["most"]:
+        ratio = ours["most"] / fixed["most"]
+        yield f"| requests a second | {ours['most']:.0f} | {fixed['most']:.0f} | {ratio:.2f} x |"
+
+
+def plots(results: Mapping[str, Any], folder: Path) -> list[str]:
+    """The files that were drawn; none where nothing was measured that a plot would show."""
+    if "reaction" not in results:
+        return []
+    import matplotlib as mpl  # noqa: PLC0415 (only whoever draws needs it)
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415 (after the choice of a backend)
+
+    sizes = list(results["reaction"])
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    names = [name for name in (Ours.name, *_OTHERS) if name in results["reaction"][sizes[0]]]
+    width = 0.8 / len(names)
+    for place, name in enumerate(names):
+        values = [
+            results["reaction"][size][name].get("arrival", {}).get("p50", math.nan) * 1000
+            for size in sizes
+        ]
+        at = [number + place * width for number in range(len(sizes))]
+        bars = axes.bar(at, values, width, label=name)
+        axes.bar_label(bars, fmt=lambda value: f"{value:.3g}", fontsize=8)
+    axes.set_yscale("log")
+    axes.set_xticks([n + width * (len(names) - 1) / 2 for n in range(len(sizes))], sizes)
+    axes.set_xlabel("apps x tasks of each")
+    axes.set_ylabel("milliseconds, median")
+    axes.set_title("From Marathon's event to the first request at the new task")
+    axes.legend()
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(folder / "reaction.png", dpi=120)
+    plt.close(figure)
+    return ["reaction.png"]

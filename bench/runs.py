@@ -1,0 +1,202 @@
+"""The runs of a benchmark: which measures at which sizes with which balancers, one after the other.
+
+Everything of one run happens on one machine in one go, so that its figures can be compared.
+"""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from bench.balancers.base import Balancer
+from bench.balancers.fixed import Fixed
+from bench.balancers.marathon_lb import MarathonLb
+from bench.balancers.ours import Ours
+from bench.balancers.reloading import Reloading
+from bench.measures.churn import churn
+from bench.measures.datapath import Answerer, datapath
+from bench.measures.memory import memory
+from bench.measures.reaction import reaction
+from bench.measures.stage import Make, stage
+from bench.measures.start import cold_start, restart
+
+
+@attrs.frozen
+class Plan:
+    """How much of everything."""
+
+    sizes: tuple[tuple[int, int], ...]
+    """Apps and tasks of each."""
+    reactions: int
+    slow_reactions: int
+    """Of those that reload, where each takes seconds."""
+    churn_size: tuple[int, int]
+    churn_seconds: float
+    churn_rate: float
+    events: int
+    """Changes for the count of reloads."""
+    cycles: int
+    seconds: float
+    """Of the data path."""
+
+
+FULL = Plan(
+    sizes=((100, 3), (300, 10), (1000, 10), (1000, 50)),
+    reactions=100,
+    slow_reactions=5,
+    churn_size=(300, 10),
+    churn_seconds=420.0,
+    churn_rate=2500.0,
+    events=10_000,
+    cycles=20_000,
+    seconds=10.0,
+)
+QUICK = Plan(
+    sizes=((100, 3), (1000, 10)),
+    reactions=20,
+    slow_reactions=2,
+    churn_size=(100, 3),
+    churn_seconds=20.0,
+    churn_rate=1500.0,
+    events=500,
+    cycles=500,
+    seconds=4.0,
+)
+Say = Callable[[str], None]
+
+
+@attrs.frozen
+class Bench:
+    """One benchmark run."""
+
+    plan: Plan
+    haproxy: str
+    marathon_lb: Path | None
+    say: Say
+
+    def run(self, wanted: frozenset[str]) -> dict[str, Any]:
+        """Every measure that is wanted; what failed says why in its place."""
+        measures: dict[str, Callable[[], Any]] = {
+            "reaction": self.reaction,
+            "churn": self.churn,
+            "events": self.events,
+            "start": self.start,
+            "memory": self.memory,
+            "datapath": self.datapath,
+        }
+        return {name: measure() for name, measure in measures.items() if name in wanted}
+
+    def makers(self) -> dict[str, Make]:
+        """The balancers that follow Marathon, by name."""
+        found: dict[str, Make] = {Ours.name: Ours, Reloading.name: Reloading}
+        checkout = self.marathon_lb
+        if checkout is not None:
+            found[MarathonLb.name] = lambda where: MarathonLb(where, checkout)
+        return found
+
+    def reaction(self) -> dict[str, Any]:
+        """From event to first and last request, at each size, with each balancer."""
+        return {
+            f"{apps} x {tasks}": {
+                name: self._tried(name, "reaction", self._reaction, make, apps, tasks)
+                for name, make in self.makers().items()
+            }
+            for apps, tasks in self.plan.sizes
+        }
+
+    def _reaction(self, make: Make, apps: int, tasks: int) -> dict[str, Any]:
+        times = self.plan.reactions if make is Ours else self.plan.slow_reactions
+        with stage(make, self.haproxy, apps, tasks) as there:
+            return reaction(there, times)
+
+    def churn(self) -> dict[str, Any]:
+        """Steady load while everything changes; those that reload get a tenth of the time."""
+        return {
+            name: self._tried(name, "churn", self._churn, make)
+            for name, make in self.makers().items()
+        }
+
+    def _churn(self, make: Make) -> dict[str, Any]:
+        share = 1.0 if make is Ours else 0.1
+        plan = self.plan
+        with stage(make, self.haproxy, *plan.churn_size) as there:
+            found = churn(
+                there,
+                seconds=max(10.0, plan.churn_seconds * share),
+                rate=plan.churn_rate,
+                changes=10,
+            )
+            return {**found, **_own(there.balancer)}
+
+    def events(self) -> dict[str, Any]:
+        """Many mixed changes, as fast as they go: reloads, commands, requests, processor time."""
+        apps, tasks = self.plan.churn_size
+        self.say(f"{self.plan.events} changes with {Ours.name}")
+        with stage(Ours, self.haproxy, apps, tasks) as there:
+            found = churn(there, seconds=3600, rate=100, changes=50, at_most=self.plan.events)
+            return {**found, **_own(there.balancer)}
+
+    def start(self) -> dict[str, Any]:
+        """Cold starts at the largest sizes, and a start beside an HAProxy that serves."""
+        apps, tasks = max(size for size in self.plan.sizes if size[1] <= 10)  # noqa: PLR2004
+        cold = {
+            name: self._tried(name, "cold start", cold_start, make, self.haproxy, apps, tasks)
+            for name, make in self.makers().items()
+        }
+        with stage(Ours, self.haproxy, apps, tasks) as there:
+            return {"cold": cold, "restart": restart(there), "size": f"{apps} x {tasks}"}
+
+    def memory(self) -> dict[str, Any]:
+        """Resident memory at the largest size, and its growth over many cycles."""
+        apps, tasks = max(size for size in self.plan.sizes if size[1] <= 10)  # noqa: PLR2004
+        self.say(f"memory of {Ours.name} at {apps} x {tasks}")
+        with stage(Ours, self.haproxy, apps, tasks) as there:
+            return {**memory(there, self.plan.cycles), "size": f"{apps} x {tasks}"}
+
+    def datapath(self) -> dict[str, Any]:
+        """The same requests through ours and through a static HAProxy."""
+        apps, tasks = 100, 3
+        found = {}
+
+        class Plain(Fixed):
+            """Of this size."""
+
+        Plain.apps, Plain.tasks = apps, tasks
+        for name, make in ((Ours.name, Ours), (Fixed.name, Plain)):
+            self.say(f"data path of {name}")
+            with (
+                self._answerer(),
+                stage(make, self.haproxy, apps, tasks, answering=False) as there,
+            ):
+                found[name] = datapath(there, seconds=self.plan.seconds, rate=self.plan.churn_rate)
+        return found
+
+    @contextlib.contextmanager
+    def _answerer(self) -> Iterator[None]:
+        folder = Path(tempfile.mkdtemp(prefix="bench"))
+        answerer = Answerer(self.haproxy, folder)
+        try:
+            yield
+        finally:
+            answerer.end()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _tried(self, name: str, what: str, do: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 (JSON)
+        """A measure of one balancer; one that cannot do it does not end the run."""
+        sizes = [str(argument) for argument in arguments if isinstance(argument, int)]
+        self.say(f"{what} of {name} {' x '.join(sizes)}".rstrip())
+        try:
+            return do(*arguments)
+        except (TimeoutError, OSError, RuntimeError) as error:
+            self.say(f"  {error}")
+            return {"error": str(error)}
+
+
+def _own(balancer: Balancer) -> dict[str, Any]:
+    if not isinstance(balancer, Ours):
+        return {}
+    return {"commands": balancer.commands(), "reasons": dict(balancer.reasons())}
