@@ -19,6 +19,7 @@ from sidecar.dropin import command as dropin
 from sidecar.errors import SidecarError
 from sidecar.settings import Option, Settings, completed, flag, options, variable
 from sidecar.signals import ignore_wishes
+from sidecar.zdd.command import zdd
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -71,6 +72,9 @@ def main() -> None:
 
     Every flag can also be given as an environment variable: --http-port is MLB_HTTP_PORT.
     """
+
+
+main.add_command(zdd)
 
 
 def _with_settings(wanted: Callable[[str, Option], bool]) -> Callable[[Command], Any]:

@@ -1,4 +1,5 @@
--- Gives the stats CSV true names: the first column only, compared whole.
+-- Gives the stats CSV true names: the first column only, compared whole. The column that HAProxy
+-- heads with `-` gets a name: zdd.py of marathon-lb makes Python names of all of them.
 -- SPDX-License-Identifier: Apache-2.0
 
 local records = require("lib.records")
@@ -11,7 +12,7 @@ local M = {}
 function M.rewriter(names)
     local function row(proxy, columns)
         if proxy:sub(1, 1) == "#" then
-            return nil -- the heading stays
+            return proxy .. columns:gsub(",%-,", ",separator,", 1)
         end
         local name = names(proxy)
         return name and name .. columns or ""

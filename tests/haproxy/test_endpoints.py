@@ -128,6 +128,17 @@ def test_the_csv_shows_apps_under_true_names_and_nothing_free(haproxy: Haproxy) 
     assert str(len(reply.text)) == reply.headers["content-length"]
 
 
+def test_the_columns_of_the_csv_have_names_that_python_takes(haproxy: Haproxy) -> None:
+    """zdd.py of marathon-lb makes a named tuple of them, and of each row but its last column."""
+    text = haproxy.get("/haproxy?stats;csv").text
+    heading, *table = text.splitlines()
+    names = heading.lstrip("# ").rstrip(",").split(",")
+
+    assert [name for name in names if not name.isidentifier() or name.startswith("_")] == []
+    assert len(set(names)) == len(names)
+    assert {len(line.split(",")[:-1]) for line in table} == {len(names)}
+
+
 def test_a_server_named_as_a_spare_keeps_its_name(haproxy: Haproxy) -> None:
     """Only the first column is rewritten."""
     haproxy.command("add server web_10000/spare.http-roundrobin.001 127.0.0.1:9")

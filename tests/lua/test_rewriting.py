@@ -124,16 +124,16 @@ def typed(name: str, number: int) -> str:
 PROXIES = ["mlb_internal", "web_1", "spare.http.002", "spare.http.001", "spare-http-001", "gone_4"]
 SHOWN = ["web_1", "shop_2", "spare-http-001"]
 
-HEADING = "# pxname,svname,status,\n"
+HEADING = "# pxname,svname,status,-,ssl_sess,\n"
 COMMENT = '# HELP x A label proxy="spare.http.002" in a comment\n'
 SAMPLES = 'x{{proxy="{0}",server="spare.http.001"}} 1\ny{{state="UP",proxy="{0}"}} 2\n'
-ROW = "{},spare.http.001,UP,\n"
+ROW = "{},spare.http.001,UP,-,0,\n"
 
 # Each form: module, what HAProxy says, what we show.
 FORMS = {
     "csv": (
         HEADING + "".join(map(ROW.format, PROXIES)),
-        HEADING + "".join(map(ROW.format, SHOWN)),
+        HEADING.replace(",-,", ",separator,") + "".join(map(ROW.format, SHOWN)),
     ),
     "metrics": (
         COMMENT + "process 1\n" + "".join(map(SAMPLES.format, PROXIES)),

@@ -1,0 +1,1 @@
+"""`mlb-sidecar zdd`: replaces an app by its next version, blue by green, without a lost request."""
