@@ -12,7 +12,6 @@ import structlog
 
 from sidecar import assembly
 from sidecar.channels import Mailbox, Published
-from sidecar.desired.certificates import Certificate
 from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.files import remove_leftovers
 from sidecar.haproxy.folder import FolderLock
@@ -107,12 +106,10 @@ def _start(job: _Job, supervisor: Supervisor, signals: Signals) -> Scribe:
     render = assembly.renderer(settings)
     scribe = Scribe(lambda page: write_page(page, render, job.engine))
     resolver = Resolver(mailbox.put, stopping=job.stopping)
-    files = assembly.certificate_files(settings, job.engine.placement)
-    renewal = Renewal(files, mailbox.put, stopping=job.stopping)
-    read = renewal.begin()
-    mailbox.put(read)
+    renewal = assembly.renewal(settings, job.engine.placement, mailbox.put, job.stopping)
+    mailbox.put(renewal.begin())
     watcher, fetcher, slow = _marathon(job)
-    writer = _writer(job, fetcher, resolver, _driver(job, render, scribe, read.certificates))
+    writer = _writer(job, fetcher, resolver, _driver(job, render, scribe, renewal))
     control = _control(job)
     supervisor.start("control", control.run, interrupt=control.interrupt)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
@@ -178,9 +175,7 @@ def _writer(job: _Job, fetcher: Fetcher, resolver: Resolver, driver: Driver) -> 
     )
 
 
-def _driver(
-    job: _Job, render: Renderer, scribe: Scribe, certificates: tuple[Certificate, ...]
-) -> Driver:
+def _driver(job: _Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Driver:
     where, engine = assembly.layout(job.settings), job.engine
     return Driver(
         engine=engine,
@@ -199,7 +194,7 @@ def _driver(
         assigned=assembly.assigned_ports(job.settings),
         scribe=scribe,
         gate=ReloadGate(interval=job.settings.reload_interval),
-        certificates=certificates,
+        certificates=renewal.wanted,
     )
 
 

@@ -5,7 +5,8 @@ Values and clients only; what runs is started by `app`.
 
 import os
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -13,7 +14,7 @@ import structlog
 from sidecar.desired.derive import Rules
 from sidecar.errors import HaproxyError, UsageError
 from sidecar.haproxy.capabilities import read_program
-from sidecar.haproxy.certificates import CertificateFiles
+from sidecar.haproxy.certificates import CertificateFiles, Refusal
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.haproxy.folder import StateFolder, socket_path_problem
 from sidecar.haproxy.process import (
@@ -29,6 +30,7 @@ from sidecar.marathon.credentials import Credentials, authority_of
 from sidecar.plan.ports import read_ranges
 from sidecar.reconcile.engine import Placement
 from sidecar.reconcile.loop import Timing
+from sidecar.reconcile.renewal import CertificatesRead, Renewal
 from sidecar.reconcile.templates import OperatorTemplates
 from sidecar.reconcile.trial import Trial
 from sidecar.settings import Settings
@@ -199,13 +201,19 @@ def certificate_paths(settings: Settings, folder: Path) -> Sequence[Path]:
     return [Path(path) for path in settings.ssl_certs] or [self_signed(folder)]
 
 
-def certificate_files(settings: Settings, where: Placement) -> CertificateFiles:
-    """The files and folders of certificates, tried with the HAProxy that is to serve them."""
+def renewal(
+    settings: Settings,
+    where: Placement,
+    sink: Callable[[CertificatesRead], None],
+    stopping: threading.Event,
+) -> Renewal:
+    """Who looks at certificates, which are tried with the HAProxy that is to serve them."""
     folder = where.folder.path
-    paths = certificate_paths(settings, folder)
     # A program of another version than that of the HAProxy beside us does not speak for it.
-    trial = Trial(where.binary, folder) if where.own and where.binary else None
-    return CertificateFiles(paths, trial.refused) if trial else CertificateFiles(paths)
+    own = where.own and where.binary
+    refusal: Refusal = Trial(where.binary or "", folder).refused if own else lambda _: {}
+    files = CertificateFiles(certificate_paths(settings, folder), refusal)
+    return Renewal(files, sink, stopping=stopping, folder=folder, refusal=refusal)
 
 
 def timing(settings: Settings) -> Timing:

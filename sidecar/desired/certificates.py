@@ -109,6 +109,14 @@ def choose(listed: Iterable[tuple[str, Pem]]) -> tuple[Certificate, ...]:
     )
 
 
+def bound(found: Iterable[tuple[str, Pem]]) -> tuple[Certificate, ...]:
+    """The certificates that bind lines name, from paths and what is there."""
+    return tuple(
+        Certificate(file_of(path), path, pem.text, pem.fingerprint, listed=False)
+        for path, pem in sorted(found)
+    )
+
+
 def file_of(source: str) -> str:
     """The name of the copy of what is at a path; the same for as long as the path is."""
     stem = _NOT_IN_A_NAME.sub("_", source.rpartition("/")[2].rpartition(".")[0])[:_LONGEST_STEM]

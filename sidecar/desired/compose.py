@@ -124,11 +124,10 @@ def _backends(
 def _frontend(port: PortPart) -> Frontend | None:
     """The frontend of its own that a service port asks for, if it does."""
     labels = port.labels
-    tls = ["ssl", *(word for path in labels.certificates for word in ("crt", path))]
-    words = [*(tls if labels.certificates else []), *labels.bind_options]
-    if not words and not labels.bind_address:
+    if not (labels.certificates or labels.bind_options or labels.bind_address):
         return None
-    return Frontend(port.number, labels.bind_address, " ".join(words))
+    options = " ".join(labels.bind_options)
+    return Frontend(port.number, labels.bind_address, options, labels.certificates)
 
 
 def _route_hosts(

@@ -7,7 +7,7 @@ took it in) is the plan's business.
 import enum
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NewType
 
 import attrs
@@ -200,17 +200,27 @@ class Backend:
 
 @attrs.frozen
 class Frontend:
-    """A service port's own frontend: what follows `bind` in it, address and port first."""
+    """A service port's own frontend: what follows `bind` in it, address and port first.
+
+    `certificates` are the paths that the app's label names.
+    """
 
     port: int
     address: str
     options: str = ""
+    certificates: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """Changes when HAProxy would have to bind it otherwise."""
-        text = f"{self.address} {self.options}"
+        text = f"{self.address} {self.words()}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def words(self, place: Callable[[str], str] = str) -> str:
+        """What follows the address in its bind line; `place` says where HAProxy has a path's."""
+        pairs = (word for path in self.certificates for word in ("crt", place(path)))
+        tls = ["ssl", *pairs] if self.certificates else []
+        return " ".join([*tls, self.options] if self.options else tls)
 
 
 @attrs.frozen
@@ -263,3 +273,9 @@ class Desired:
     """The templates that the operator replaced."""
     certificates: tuple[Certificate, ...] = ()
     """Those of port 443, the default one first, and those that a frontend above names."""
+
+    @property
+    def certificate_paths(self) -> frozenset[str]:
+        """The paths of certificates that frontends of service ports name."""
+        named = (frontend.certificates for frontend in self.frontends.values())
+        return frozenset(path for paths in named for path in paths)

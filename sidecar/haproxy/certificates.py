@@ -57,10 +57,14 @@ class CertificateFiles:
         Raises:
             UsageError: a path cannot be read, or something in it cannot be served.
         """
-        look = self._look(patient=False)
+        look = self.begin()
         for path, reason in look.troubles.items():
             raise UsageError(f"certificate {path}: {reason}")
         return look
+
+    def begin(self) -> Look:
+        """The same, with what is wrong among the troubles."""
+        return self._look(patient=False)
 
     def look(self) -> Look:
         """Look again; what has changed counts once it is the same for two looks."""

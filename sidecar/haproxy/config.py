@@ -21,7 +21,6 @@ from sidecar.desired.model import (
     Backend,
     Check,
     Desired,
-    Frontend,
     Mode,
     Server,
     TraitMap,
@@ -33,6 +32,7 @@ from sidecar.desired.templates.overrides import Overrides
 from sidecar.desired.templates.reading import lines_of
 from sidecar.desired.templates.table import TEMPLATES
 from sidecar.desired.templates.wording import quoted
+from sidecar.haproxy.binds import copies_of, own_line, range_lines
 from sidecar.haproxy.proxies import Proxies
 from sidecar.plan import facts as stated
 from sidecar.plan.facts import Expected
@@ -57,7 +57,6 @@ _SECTIONS = ("GLOBAL", "FRONTEND_DEFAULTS", "HTTP", "HTTPS", "APPID", "SERVICE_P
 _FRONTEND_HEADS = frozenset(
     {"HTTP_FRONTEND_HEAD", "HTTPS_FRONTEND_HEAD", "HTTP_FRONTEND_APPID_HEAD"}
 )
-_RANGES_IN_A_LINE = 20  # HAProxy's configuration lines are at most 2048 characters
 _COMMON_BALANCES = ("roundrobin", "leastconn", "first", "random", "source", "uri")
 _HASHED = ("source", "uri", "hdr(")
 _USUAL = (
@@ -199,7 +198,7 @@ class Renderer:
             name: self._template(f"sections/{name.lower()}.cfg.j2")
             .render(
                 layout=layout,
-                bind_lines=_bind_lines(layout),
+                bind_lines=range_lines(layout.bind, layout.bound),
                 proxies=self._proxies,
                 head=_head_of(overrides, layout) if "HEAD" in overrides.texts else None,
                 front=_frontend_heads(overrides, layout),
@@ -211,9 +210,10 @@ class Renderer:
 
     def _own_frontends(self, desired: Desired, layout: Layout) -> list[str]:
         """The frontends of service ports that are bound in a way of their own."""
+        copies = copies_of(desired.certificates, layout.state_dir)
         return [
             self._template("sections/own_port.cfg.j2")
-            .render(layout=layout, port=port, bind_line=_own_bind(frontend, layout))
+            .render(layout=layout, port=port, bind_line=own_line(frontend, layout.bind, copies))
             .strip()
             for port, frontend in sorted(desired.frontends.items())
         ]
@@ -313,13 +313,6 @@ def _kind(archetype: Archetype) -> tuple[Mode, Check, int]:
     return archetype.mode, archetype.check, archetype.check_timeout
 
 
-def _own_bind(frontend: Frontend, layout: Layout) -> str:
-    address = frontend.address or layout.bind
-    if ":" in address and not address.startswith("["):
-        address = f"[{address}]"
-    return f"{address}:{frontend.port} {frontend.options}".rstrip()
-
-
 def _head_of(overrides: Overrides, layout: Layout | None) -> Head:
     """The operator's head of the file; without a layout its `defaults` alone are right."""
     text = overrides.texts.get("HEAD", "")
@@ -384,15 +377,6 @@ def _certificate_texts(desired: Desired, layout: Layout) -> dict[str, str]:
 
 def _map_text(entries: Mapping[str, str]) -> str:
     return "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
-
-
-def _bind_lines(layout: Layout) -> list[str]:
-    """The service ports' addresses, several ranges a line; none at all would be no frontend."""
-    ranges = [part for part in write_ranges(layout.bound).split(",") if part]
-    return [
-        ",".join(f"{layout.bind}:{part}" for part in ranges[start : start + _RANGES_IN_A_LINE])
-        for start in range(0, len(ranges), _RANGES_IN_A_LINE)
-    ]
 
 
 def _digest(text: str) -> str:

@@ -6,7 +6,7 @@ that can be had.
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import attrs
 import structlog
@@ -33,6 +33,7 @@ from sidecar.reconcile.narration import (
     narrate_refusals,
     one_line,
 )
+from sidecar.reconcile.pauses import Pauses
 from sidecar.reconcile.scribe import Page, Scribe
 from sidecar.reconcile.sifting import Sieve, sift
 from sidecar.reconcile.status import Status
@@ -40,13 +41,18 @@ from sidecar.reconcile.wants import Wants
 
 log = structlog.get_logger("haproxy")
 
+Certificates = Callable[[Collection[str]], tuple[Certificate, ...]]
+
 _LOOK_AGAIN = 0.5
 _MOST_PATIENT = 6  # doublings: half a minute
 _LONGEST_PAUSE = 5.0
 
 
 class Driver:
-    """Drives one HAProxy for one thread; which `certificates` it serves may change at any time."""
+    """Drives one HAProxy for one thread.
+
+    `certificates` are those to serve now, besides port 443 for the paths that labels name.
+    """
 
     def __init__(
         self,
@@ -58,7 +64,7 @@ class Driver:
         assigned: range,
         scribe: Scribe,
         gate: ReloadGate,
-        certificates: tuple[Certificate, ...] = (),
+        certificates: Certificates = lambda _: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
@@ -73,15 +79,14 @@ class Driver:
         self._planned: tuple[Reason, ...] = ()
         self._asked: tuple[Reason, ...] = ()
         self._trouble = self._detour = ""
-        self._start_again = 0.0
-        self._failed_starts = 0
+        self._starts = Pauses(_LOOK_AGAIN, _LONGEST_PAUSE, clock)
         self._workers = ""
         self._stuck = 0
         self._refused: tuple[str, ...] = ()
         self._cycles = 0
         self._repairs = 0
-        self.certificates = certificates
-        self.desired = Desired(certificates=certificates)
+        self._certificates = certificates
+        self.desired = Desired(certificates=certificates(()))
         self.observed: Observed | None = None
         self.incumbents: dict[int, BackendName] = {}
 
@@ -209,7 +214,8 @@ class Driver:
         if busy != set(self._ports.busy) or news:
             self._say_busy()
             desired = wants.desired(self.port_rules(), self.incumbents)
-        self.desired = attrs.evolve(desired, certificates=self.certificates)
+        paths = desired.certificate_paths
+        self.desired = attrs.evolve(desired, certificates=self._certificates(paths))
         self.incumbents = dict(desired.port_owners)
 
     def _sift(self, wants: Wants) -> bool:
@@ -244,7 +250,7 @@ class Driver:
         if self._trouble:
             log.info("HAProxy answers again", worker=report.observed.worker)
         self._trouble = ""
-        self._failed_starts = 0
+        self._starts.succeeded()
         self._cycles += 1
         self._repairs += len(report.results) if audit and not report.waiting else 0
         self._refused = narrate_refusals(report, self._refused)
@@ -263,11 +269,11 @@ class Driver:
 
     def start_again(self) -> None:
         """Start our own HAProxy from its last file, if it has ended while Marathon is away."""
-        if self._engine.is_running() or self._clock() < self._start_again:
+        if self._engine.is_running() or not self._starts.over:
             return
         self.start(None)
         if not self._engine.is_running():
-            self._pause_starts()
+            self._starts.failed()
 
     def _lost(self, error: HaproxyError, wants: Wants) -> None:
         """HAProxy does not answer, or not as we know it: say it once, start our own again."""
@@ -276,7 +282,7 @@ class Driver:
         elif not self._trouble:
             log.error("HAProxy does not answer", reason=one_line(error))
         self._trouble = self._trouble or one_line(error)
-        if self._engine.is_running() or self._clock() < self._start_again:
+        if self._engine.is_running() or not self._starts.over:
             return
         try:
             # Nobody held its ports meanwhile; one that another program took must not keep it down.
@@ -284,7 +290,7 @@ class Driver:
             self._write_if_possible()
             log.warning("started HAProxy again", pid=self._engine.start())
         except SidecarError as failure:
-            self._pause_starts()
+            self._starts.failed()
             self._trouble = one_line(failure)
             log.error("HAProxy cannot be started", reason=self._trouble)
 
@@ -294,11 +300,6 @@ class Driver:
             self._engine.write(self._rendered(), running_version=self._version)
         except StateFolderError as error:
             log.error("file not written", reason=one_line(error))
-
-    def _pause_starts(self) -> None:
-        pause = min(_LOOK_AGAIN * 2**self._failed_starts, _LONGEST_PAUSE)
-        self._failed_starts = min(self._failed_starts + 1, _MOST_PATIENT)
-        self._start_again = self._clock() + pause
 
     @property
     def _version(self) -> str:

@@ -253,8 +253,7 @@ class Writer:
                 self._plan_resync()
                 if not self._synced:
                     self._intake.ask_all("there is no event stream")
-            case CertificatesRead(certificates, troubles):
-                self._driver.certificates = certificates
+            case CertificatesRead(_, troubles):
                 self._status = attrs.evolve(self._status, certificate_troubles=troubles)
                 return Gain(changed=True)
             case Release():

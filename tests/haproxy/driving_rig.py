@@ -11,7 +11,6 @@ import attrs
 import pytest
 
 from sidecar import assembly
-from sidecar.desired.certificates import Certificate
 from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.haproxy.config import Renderer
@@ -21,7 +20,7 @@ from sidecar.marathon.schema import App, AppId
 from sidecar.plan.observed import Observed
 from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle
-from sidecar.reconcile.driver import Driver
+from sidecar.reconcile.driver import Certificates, Driver
 from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.gate import ReloadGate
 from sidecar.reconcile.scribe import Scribe, write_page
@@ -155,7 +154,7 @@ def a_wheel(
     renderer: Renderer | None = None,
     whole_blocks: bool = False,
     templates: OperatorTemplates | None = None,
-    certificates: tuple[Certificate, ...] = (),
+    certificates: Certificates = lambda _: (),
 ) -> Wheel:
     """A driver that has done nothing yet."""
     write_side_files(settings)

@@ -241,7 +241,7 @@ def an_app_with(options: str, version: str = NEW) -> App:
 
 def bound_with(known: Known) -> list[str]:
     """The bind options that are desired."""
-    return [each.options for each in known.derivation.desired(PortRules(), {}).frontends.values()]
+    return [each.words() for each in known.derivation.desired(PortRules(), {}).frontends.values()]
 
 
 def test_an_app_whose_raw_configuration_is_refused_goes_back_to_what_haproxy_took() -> None:
