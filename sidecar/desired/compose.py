@@ -2,23 +2,27 @@
 
 The order of apps in the input changes nothing. Where two apps want the same thing, `claims` and
 `routes` say who gets it; the other keeps what else it has, and has a problem.
+
+What a change costs grows with the change. Everything that apps contend for hangs on a key: a
+deployment group, a backend's name, a host, an app id, a service port. A part that is another one
+marks the keys that it had and has, and only what hangs on these is settled again, each by a pure
+function of the ports that have the key.
 """
 
-import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-
-import attrs
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from sidecar.desired.backends import backend_of
-from sidecar.desired.claims import PortRules, is_incumbent, port_owners
+from sidecar.desired.claims import PortRules, frontend_of, is_incumbent, port_owners
 from sidecar.desired.derive import AppPart, PortPart
 from sidecar.desired.groups import grouped
+from sidecar.desired.index import Index, PortKey, key_of
 from sidecar.desired.model import (
     Backend,
     BackendName,
     Desired,
-    Frontend,
     MapName,
     Mode,
     Problem,
@@ -26,10 +30,21 @@ from sidecar.desired.model import (
     Text,
     Value,
 )
-from sidecar.desired.routes import Rule, host_entries, wildcards_over
+from sidecar.desired.numbering import assigned
+from sidecar.desired.routes import Rule, host_entries, rules_of, wildcards_over
+from sidecar.desired.tables import Tables
 from sidecar.desired.templates.filling import TemplateError
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 from sidecar.marathon.schema import AppId
+
+_K = TypeVar("_K", bound=str | int)
+_PORT_MAPS = (MapName.PORT, MapName.PORT_MODE)
+_HOST_MAPS = (
+    MapName.DOMAIN,
+    MapName.HOST_PATH,
+    MapName.HOST_PATH_ANY_CASE,
+    MapName.WILDCARD,
+)
 
 
 def compose(
@@ -39,134 +54,273 @@ def compose(
     overrides: Overrides = NO_OVERRIDES,
 ) -> Desired:
     """Everything that HAProxy should have, from each app's part."""
-    ordered = sorted(parts, key=lambda part: part.app_id)
-    problems = [problem for part in ordered for problem in part.problems]
-    declared = grouped(ordered, problems)
-    ports = list(_numbered(declared, rules, problems))
-    backends = _backends(ports, overrides, problems)
-    ports = [port for port in ports if port.backend in backends]
-    maps: dict[MapName, dict[str, Value]] = {name: {} for name in MapName}
-    _route_hosts(ports, maps, problems)
-    _route_app_ids(ports, maps)
-    # Who had a port keeps it while it has no task for a moment.
-    waiting = [port for port in declared if not port.endpoints and is_incumbent(port, incumbents)]
-    owners = port_owners([*ports, *waiting], rules, incumbents, problems)
-    served = {number: port for number, port in owners.items() if port.endpoints}
-    for number, port in served.items():
-        maps[MapName.PORT][str(number)] = Target(port.backend)
-        maps[MapName.PORT_MODE][str(number)] = Text(port.archetype.mode.value)
-    return Desired(
-        backends,
-        maps,
-        frozenset(served),
-        tuple(sorted(set(problems))),
-        {number: port.backend for number, port in sorted(owners.items())},
-        {
-            number: frontend
-            for number, port in sorted(owners.items())
-            if (frontend := _frontend(port)) is not None
-        },
-        overrides,
-    )
+    composition = Composition()
+    for part in parts:
+        composition.put(part)
+    return composition.desired(rules, incumbents, overrides)
 
 
-def _numbered(
-    ports: list[PortPart], rules: PortRules, problems: list[Problem]
-) -> Iterator[PortPart]:
-    """Ports that have servers, each with a service port and no name twice."""
-    taken = {port.number for port in ports if port.number}
-    names: set[BackendName] = set()
-    for declared in ports:
-        if not declared.endpoints:
-            continue
-        number = declared.number or _assign(declared, rules.assigned, taken)
-        if number is None:
-            reason = "no port of the IP-per-task range is left for it"
-            problems.append(Problem(declared.app_id, f"port {declared.index}", reason))
-            continue
-        taken.add(number)
-        port = attrs.evolve(declared, number=number)
-        if port.backend in names:
-            reason = f"service port {number} is already another port's of the same name"
+class Composition:
+    """Parts of apps, and what has been settled of them so far."""
+
+    def __init__(self) -> None:
+        self._parts: Index[AppId, AppId, AppPart] = Index()
+        """By the id that its ports are known as."""
+        self._known_as: dict[AppId, AppId] = {}
+        self._declared: dict[AppId, tuple[PortPart, ...]] = {}
+        self._numbers: Counter[int] = Counter()
+        self._numberless: dict[PortKey, PortPart] = {}
+        self._assigned: dict[PortKey, PortPart] = {}
+        self._idle: Index[int, PortKey, PortPart] = Index()
+        """Ports without a server, by service port."""
+        self._claimants: Index[BackendName, PortKey, PortPart] = Index()
+        self._served: dict[BackendName, PortPart] = {}
+        self._rules: Index[str, BackendName, tuple[Rule, ...]] = Index()
+        self._below: Index[str, str, bool] = Index()
+        """Hosts, by the wildcards that they fall under."""
+        self._ids: Index[str, BackendName, PortPart] = Index()
+        self._ports: Index[int, BackendName, PortPart] = Index()
+        self._tables = Tables()
+        self._port_rules = PortRules()
+        self._incumbents: Mapping[int, BackendName] = {}
+        self._overrides = NO_OVERRIDES
+        self._stale_ids: set[AppId] = set()
+        self._stale_assignment = False
+        self._stale_names: set[BackendName] = set()
+        self._stale_hosts: set[str] = set()
+        self._stale_app_ids: set[str] = set()
+        self._stale_numbers: set[int] = set()
+
+    def copy(self) -> "Composition":
+        """A second one that can go another way."""
+        other = Composition()
+        for name, value in vars(self).items():
+            is_own = isinstance(value, Index | Tables | dict | set)
+            setattr(other, name, value.copy() if is_own else value)
+        return other
+
+    def put(self, part: AppPart) -> None:
+        """Take an app's part in the place of its last one; an empty one takes it out."""
+        before = self._known_as.pop(part.app_id, None)
+        if before is not None:
+            self._parts.remove(before, part.app_id)
+            self._stale_ids.add(before)
+        if part.ports or part.problems:
+            known_as = part.deployment.group if part.deployment else part.app_id
+            self._known_as[part.app_id] = known_as
+            self._parts.put(known_as, part.app_id, part)
+            self._stale_ids.add(known_as)
+
+    def desired(
+        self,
+        rules: PortRules,
+        incumbents: Mapping[int, BackendName],
+        overrides: Overrides = NO_OVERRIDES,
+    ) -> Desired:
+        """Everything that HAProxy should have; the same object where nothing differs."""
+        self._take(rules, incumbents, overrides)
+        for known_as in _emptied(self._stale_ids):
+            self._declare(known_as)
+        if self._stale_assignment:
+            self._assign()
+        for name in _emptied(self._stale_names):
+            self._settle_backend(name)
+        for host in list(self._stale_hosts):
+            self._stale_hosts.update(self._below.of(host))
+        for host in _emptied(self._stale_hosts):
+            self._settle_host(host)
+        for app_id in _emptied(self._stale_app_ids):
+            self._settle_app_id(app_id)
+        for number in _emptied(self._stale_numbers):
+            self._settle_number(number)
+        return self._tables.desired(self._overrides)
+
+    # --- what is given from outside ---
+
+    def _take(
+        self, rules: PortRules, incumbents: Mapping[int, BackendName], overrides: Overrides
+    ) -> None:
+        if overrides != self._overrides:
+            self._stale_names.update(self._claimants)
+        if rules.assigned != self._port_rules.assigned:
+            self._stale_assignment = True
+        if rules != self._port_rules:
+            self._stale_numbers.update(self._ports, self._idle)
+        if incumbents != self._incumbents:
+            before = self._incumbents
+            self._stale_numbers.update(
+                number
+                for number in incumbents.keys() | before.keys()
+                if incumbents.get(number) != before.get(number)
+            )
+        self._port_rules, self._incumbents, self._overrides = rules, incumbents, overrides
+
+    # --- ports, as apps and groups declare them ---
+
+    def _declare(self, known_as: AppId) -> None:
+        """The ports of one app, or of the apps of one deployment group."""
+        parts = [part for _, part in sorted(self._parts.of(known_as).items())]
+        problems = [problem for part in parts for problem in part.problems]
+        before = {key_of(port): port for port in self._declared.pop(known_as, ())}
+        after = {key_of(port): port for port in grouped(parts, problems)}
+        if after:
+            self._declared[known_as] = tuple(after.values())
+        self._tables.blame(("declared", known_as), problems)
+        for key, port in before.items():
+            if after.get(key) != port:
+                self._withdraw(key, port)
+        for key, port in after.items():
+            if before.get(key) != port:
+                self._enter(key, port)
+
+    def _enter(self, key: PortKey, port: PortPart) -> None:
+        if port.number:
+            self._numbers[port.number] += 1
+            self._stale_assignment |= self._numbers[port.number] == 1 and bool(self._numberless)
+        if not port.endpoints:
+            self._idle.put(port.number, key, port)
+            self._stale_numbers.add(port.number)
+        elif port.number:
+            self._claim(key, port)
+        else:
+            self._numberless[key] = port
+            self._stale_assignment = True
+
+    def _withdraw(self, key: PortKey, port: PortPart) -> None:
+        if port.number:
+            self._numbers[port.number] -= 1
+            if not self._numbers[port.number]:
+                del self._numbers[port.number]
+                self._stale_assignment |= bool(self._numberless)
+        if not port.endpoints:
+            self._idle.remove(port.number, key)
+            self._stale_numbers.add(port.number)
+        elif port.number:
+            self._waive(key, port)
+        else:
+            del self._numberless[key]
+            self._stale_assignment = True
+
+    def _assign(self) -> None:
+        """Numbers for all ports that have none: one that goes may make room for another."""
+        self._stale_assignment = False
+        problems: list[Problem] = []
+        ports = [port for _, port in sorted(self._numberless.items())]
+        found = assigned(ports, self._port_rules.assigned, self._numbers, problems)
+        after = {key_of(port): port for port in found}
+        self._tables.blame(("assigned", ""), problems)
+        for key, port in self._assigned.items():
+            if after.get(key) != port:
+                self._waive(key, port)
+        for key, port in after.items():
+            if self._assigned.get(key) != port:
+                self._claim(key, port)
+        self._assigned = after
+
+    # --- backends ---
+
+    def _claim(self, key: PortKey, port: PortPart) -> None:
+        self._claimants.put(port.backend, key, port)
+        self._stale_names.add(port.backend)
+
+    def _waive(self, key: PortKey, port: PortPart) -> None:
+        self._claimants.remove(port.backend, key)
+        self._stale_names.add(port.backend)
+
+    def _settle_backend(self, name: BackendName) -> None:
+        """The backend of a name: the first of those whose name it is has it."""
+        ports = [port for _, port in sorted(self._claimants.of(name).items())]
+        problems: list[Problem] = []
+        backend: Backend | None = None
+        for port in ports[1:]:
+            reason = f"service port {port.number} is already another port's of the same name"
             problems.append(Problem(port.app_id, f"port {port.index}", reason))
-            continue
-        names.add(port.backend)
-        yield port
+        if ports:
+            try:
+                backend = backend_of(name, ports[0], self._overrides, problems)
+            except TemplateError as error:
+                # Without what it asks for, the port might stand open: it has no backend.
+                reason = f"its templates: {error}"
+                problems.append(Problem(ports[0].app_id, f"port {ports[0].index}", reason))
+        self._tables.blame(("backend", name), problems)
+        self._tables.put_backend(name, backend)
+        self._serve(name, None if backend is None else ports[0])
+
+    def _serve(self, name: BackendName, port: PortPart | None) -> None:
+        """A backend stands for another port now, or for none: its routes are to be settled."""
+        before = self._served.pop(name, None)
+        if port is not None:
+            self._served[name] = port
+        if before == port:
+            return
+        for each in (before, port):
+            if each is not None:
+                self._stale_numbers.add(each.number)
+                self._ports.change(each.number, name, port if each is port else None)
+        self._lead(name, before, port)
+
+    def _lead(self, name: BackendName, before: PortPart | None, port: PortPart | None) -> None:
+        old, new = rules_of(before), rules_of(port)
+        for host in old.keys() | new.keys():
+            if old.get(host) != new.get(host):
+                self._rules.change(host, name, new.get(host))
+                self._stale_hosts.add(host)
+        for each in (before, port):
+            if each is not None and each.archetype.mode is Mode.HTTP:
+                app_id = each.known_as.lower()
+                self._ids.change(app_id, name, port if each is port else None)
+                self._stale_app_ids.add(app_id)
+
+    # --- routes ---
+
+    def _settle_host(self, host: str) -> None:
+        rules = self._rules_at(host)
+        wildcards = wildcards_over(host)
+        for wildcard in wildcards:
+            self._below.change(wildcard, host, True if rules else None)
+        above = [rule for wildcard in wildcards for rule in self._rules_at(wildcard)]
+        entries: Mapping[MapName, Mapping[str, Value]] = {}
+        lost: Sequence[Problem] = ()
+        if rules:
+            entries, lost = host_entries(host, rules, above)
+        self._tables.blame(("host", host), lost)
+        for name in _HOST_MAPS:
+            self._tables.put_entries(name, host, entries.get(name, {}))
+
+    def _rules_at(self, host: str) -> list[Rule]:
+        found = self._rules.of(host)
+        return list(itertools.chain.from_iterable(found[name] for name in sorted(found)))
+
+    def _settle_app_id(self, app_id: str) -> None:
+        """Port 9091 takes only the first HTTP port of an app or group; ids match in any case."""
+        first = min(self._ids.of(app_id).values(), key=key_of, default=None)
+        entries = {app_id: Target(first.backend)} if first is not None else {}
+        self._tables.put_entries(MapName.APP, app_id, entries)
+
+    def _settle_number(self, number: int) -> None:
+        """Who has a service port; who had it keeps it while it has no task for a moment."""
+        idle = [
+            port
+            for _, port in sorted(self._idle.of(number).items())
+            if is_incumbent(port, self._incumbents)
+        ]
+        ports = sorted(self._ports.of(number).values(), key=key_of)
+        problems: list[Problem] = []
+        found = port_owners([*ports, *idle], self._port_rules, self._incumbents, problems)
+        owner = found.get(number)
+        self._tables.blame(("port", number), problems)
+        self._tables.put_owner(number, owner.backend if owner else None)
+        self._tables.put_frontend(number, frontend_of(owner) if owner else None)
+        entries: dict[MapName, dict[str, Value]] = {name: {} for name in _PORT_MAPS}
+        if owner is not None and owner.endpoints:
+            entries[MapName.PORT] = {str(number): Target(owner.backend)}
+            entries[MapName.PORT_MODE] = {str(number): Text(owner.archetype.mode.value)}
+        for name, found_entries in entries.items():
+            self._tables.put_entries(name, str(number), found_entries)
 
 
-def _assign(port: PortPart, span: range, taken: set[int]) -> int | None:
-    """A port by a hash of app and task port, the next free one where that is taken."""
-    digest = hashlib.sha1(
-        f"{port.known_as}-{port.assigned_by}".encode(), usedforsecurity=False
-    ).digest()
-    start = int.from_bytes(digest[:4])
-    for step in range(len(span)):
-        number = span[(start + step) % len(span)]
-        if number not in taken:
-            return number
-    return None
-
-
-def _backends(
-    ports: list[PortPart], overrides: Overrides, problems: list[Problem]
-) -> dict[BackendName, Backend]:
-    backends: dict[BackendName, Backend] = {}
-    for port in ports:
-        name = port.backend
-        try:
-            backends[name] = backend_of(name, port, overrides, problems)
-        except TemplateError as error:
-            # Without what it asks for, the port might stand open: it has no backend.
-            problems.append(Problem(port.app_id, f"port {port.index}", f"its templates: {error}"))
-    return backends
-
-
-def _frontend(port: PortPart) -> Frontend | None:
-    """The frontend of its own that a service port asks for, if it does."""
-    labels = port.labels
-    if not (labels.certificates or labels.bind_options or labels.bind_address):
-        return None
-    options = " ".join(labels.bind_options)
-    return Frontend(port.number, labels.bind_address, options, labels.certificates)
-
-
-def _route_hosts(
-    ports: list[PortPart], maps: dict[MapName, dict[str, Value]], problems: list[Problem]
-) -> None:
-    by_host: defaultdict[str, list[Rule]] = defaultdict(list)
-    for port in ports:
-        if port.archetype.mode is not Mode.HTTP:
-            continue
-        paths = port.labels.paths
-        prefixes: tuple[str | None, ...] = paths.prefixes if paths.given else (None,)
-        for host in port.labels.vhosts:
-            by_host[host] += [
-                Rule(
-                    host,
-                    prefix,
-                    paths.any_case,
-                    port.labels.weight,
-                    port.app_id,
-                    port.number,
-                    port.backend,
-                    port.index,
-                    port.group,
-                )
-                for prefix in prefixes
-            ]
-    for host, rules in sorted(by_host.items()):
-        above = [rule for name in wildcards_over(host) for rule in by_host.get(name, ())]
-        entries, lost = host_entries(host, rules, above)
-        for map_name, found in entries.items():
-            maps[map_name].update(found)
-        problems += lost
-
-
-def _route_app_ids(ports: list[PortPart], maps: dict[MapName, dict[str, Value]]) -> None:
-    """Port 9091 takes only the first HTTP port of an app or group; ids match in any case."""
-    first: dict[AppId, PortPart] = {}
-    for port in ports:
-        if port.archetype.mode is Mode.HTTP:
-            first.setdefault(port.known_as, port)
-    for known_as, port in first.items():
-        maps[MapName.APP].setdefault(known_as.lower(), Target(port.backend))
+def _emptied(keys: set[_K]) -> Iterator[_K]:
+    """The keys in order; none of them is in the set any more."""
+    taken = sorted(keys)
+    keys.clear()
+    return iter(taken)

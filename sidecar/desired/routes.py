@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from sidecar.desired.model import BackendName, MapName, Problem, Target, Text, Value
+from sidecar.desired.derive import PortPart
+from sidecar.desired.model import BackendName, MapName, Mode, Problem, Target, Text, Value
 from sidecar.marathon.schema import AppId
 
 _DEFAULT_WEIGHT = 0
@@ -42,6 +43,32 @@ class Rule:
         default = _DEFAULT_WEIGHT if self.prefix is None else _DEFAULT_WEIGHT_WITH_PATH
         weight = default if self.weight is None else self.weight
         return (-weight, self.group or self.app_id, self.port, self.any_case, self.prefix or "")
+
+
+def rules_of(port: PortPart | None) -> dict[str, tuple[Rule, ...]]:
+    """The rules of one service port, by host; none where it is not there, or no HTTP."""
+    if port is None or port.archetype.mode is not Mode.HTTP:
+        return {}
+    paths = port.labels.paths
+    prefixes: tuple[str | None, ...] = paths.prefixes if paths.given else (None,)
+    return {
+        host: tuple(
+            Rule(
+                host,
+                prefix,
+                paths.any_case,
+                port.labels.weight,
+                port.app_id,
+                port.number,
+                port.backend,
+                port.index,
+                port.group,
+            )
+            for prefix in prefixes
+        )
+        for host in port.labels.vhosts
+        if prefixes
+    }
 
 
 def wildcards_over(host: str) -> tuple[str, ...]:

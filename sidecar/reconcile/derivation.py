@@ -11,7 +11,7 @@ import attrs
 from sidecar.desired import naming
 from sidecar.desired.addresses import host_names, ip_address
 from sidecar.desired.claims import PortRules
-from sidecar.desired.compose import compose
+from sidecar.desired.compose import Composition
 from sidecar.desired.derive import AppPart, AppState, Rules, derive_app, form_problems
 from sidecar.desired.model import BackendName, Desired, Problem, ServerName
 from sidecar.marathon.schema import App, AppId, Task
@@ -51,6 +51,7 @@ class Derivation:
         self.snapshot = snapshot or Snapshot(await_health=rules.health_check)
         self._forms: dict[AppId, _Form] = {}
         self._parts: dict[AppId, AppPart] = {}
+        self._composition = Composition()
         self._resolved: dict[str, str] = {}
         self._named_hosts: dict[str, set[AppId]] = {}
 
@@ -59,6 +60,7 @@ class Derivation:
         other = Derivation(self._rules, self.snapshot.copy(), self.templates)
         other._forms = dict(self._forms)
         other._parts = dict(self._parts)
+        other._composition = self._composition.copy()
         other._resolved = dict(self._resolved)
         other._named_hosts = {host: set(apps) for host, apps in self._named_hosts.items()}
         return other
@@ -69,17 +71,19 @@ class Derivation:
         for app_id in app_ids:
             self._note_hosts(app_id)
             part = self._derive(app_id)
-            if part != self._parts.get(app_id, AppPart(app_id)):
-                differs = True
+            if part == self._parts.get(app_id, AppPart(app_id)):
+                continue
+            differs = True
+            self._composition.put(part)
             if part.ports or part.problems:
                 self._parts[app_id] = part
             else:
-                self._parts.pop(app_id, None)
+                del self._parts[app_id]
         return differs
 
     def desired(self, ports: PortRules, incumbents: Mapping[int, BackendName]) -> Desired:
         """All parts put together."""
-        return compose(self._parts.values(), ports, incumbents, self.templates.current)
+        return self._composition.desired(ports, incumbents, self.templates.current)
 
     def unresolved(self) -> frozenset[str]:
         """The host names of tasks that have no address yet."""
