@@ -35,7 +35,7 @@ class Observer:
 
     def __init__(self, state_dir: str) -> None:
         self._state_dir = state_dir
-        self._known: tuple[int, Mapping[str, str], Capabilities] | None = None
+        self._known: tuple[object, Mapping[str, str], Capabilities] | None = None
         self._certificates: dict[tuple[int, str, str], replies.CertificateReply] = {}
         self.info: Mapping[str, str] = {}
 
@@ -77,7 +77,7 @@ class Observer:
             worker,
             _with_servers(replies.read_backends(backends), replies.read_servers(servers)),
             entries,
-            self._facts_of(worker, api),
+            self._facts_of(api),
             self._certificates_of(worker, noted, loaded, replies.read_crt_list(listed), api),
         )
 
@@ -107,7 +107,9 @@ class Observer:
             for file, key in keys.items()
         }
 
-    def _facts_of(self, worker: int, api: RuntimeApi) -> Mapping[str, str]:
+    def _facts_of(self, api: RuntimeApi) -> Mapping[str, str]:
+        # In a container a worker's pid is often that of the one before, maybe of another version.
+        worker = [self.info.get(name) for name in ("Pid", "Start_time_sec", "Version")]
         if self._known is None or self._known[0] != worker:
             environment = replies.read_environment(api.ask("show env"))
             facts = {

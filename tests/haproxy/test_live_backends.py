@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.desired.model import BackendName, Desired
+from sidecar.desired.model import BackendName, Check, Desired
 from sidecar.haproxy.config import common_archetypes
 from sidecar.plan.making import interim_name
 from sidecar.plan.pools import is_spare
 from sidecar.reconcile.description import describe
 from sidecar.reconcile.status import Status
-from tests.builders import a_backend, a_desired
+from tests.builders import a_backend, a_desired, a_server
 from tests.conditions import eventually
 from tests.haproxy.driving_rig import ONE, TWO, Wheel, settings_for, started, web
 from tests.haproxy.skeleton_rig import a_folder, a_layout, a_rig, free_ports, get
@@ -203,8 +203,17 @@ def test_spares_of_another_time_go(haproxy_binary: str) -> None:
 
 def test_a_backend_can_be_made_from_every_usual_archetype(haproxy_binary: str) -> None:
     """None has what would crash HAProxy or keep servers out; it lives on, and all go again."""
+    checks = {Check.NONE: (), Check.CONNECT: ("check",), Check.HTTP: ("check", "inter", "60s")}
     backends = [
-        a_backend([], archetype, f"web_{port}")
+        a_backend(
+            [
+                a_server(
+                    cookie="one" if archetype.sticky else None, keywords=checks[archetype.check]
+                )
+            ],
+            archetype,
+            f"web_{port}",
+        )
         for port, archetype in enumerate(common_archetypes(), 20000)
     ]
     with a_folder() as folder:

@@ -11,7 +11,7 @@ from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER, State
 from sidecar.reconcile.observe import Observer
 from tests.haproxy.conftest import RunningHaproxy
 from tests.haproxy.driving_rig import Wheel, settings_for, started, web
-from tests.haproxy.scripted_socket import Expect, Send, scripted_socket
+from tests.haproxy.scripted_socket import Expect, Script, Send, scripted_socket
 from tests.haproxy.skeleton_rig import free_ports
 
 COMMANDS = ("show info", "show backend", "show servers state")
@@ -92,6 +92,29 @@ def test_statements_are_asked_for_once_for_each_worker(wheel: Wheel) -> None:
     assert after.worker != before.worker
     assert str(more) in after.facts[facts.PORTS].split(",")
     assert str(more) not in before.facts[facts.PORTS].split(",")
+
+
+@pytest.mark.parametrize("later", [{"Version": "3.4.7"}, {"Start_time_sec": "2"}, {"Pid": "9"}])
+def test_another_worker_is_asked_anew_whatever_its_pid(
+    short_dir: Path, later: dict[str, str]
+) -> None:
+    """A container that starts again, maybe of another version, gives the same pids."""
+    said = (Send(b"SKELETON_PORTS=1\n\n> "), Send(b"none\n\n> none\n\n> "))
+    script: Script = (Expect(1), Send(b"\n> "))
+    for asked in (2, 5):
+        script = (*script, Expect(asked), said[0], Expect(asked + 2), said[1])
+    observer = Observer("/state")
+    observer.info = {"Pid": "8", "Start_time_sec": "1", "Version": "2.8.25"}
+    with scripted_socket(short_dir / "s", script) as heard, RuntimeApi(f"{short_dir}/s") as api:
+        observer._facts_of(api)
+        observer._facts_of(api)
+        before = observer.capabilities
+        observer.info = {**observer.info, **later}
+        observer._facts_of(api)
+
+    assert heard[0].count(b"show env") == 2
+    assert observer.capabilities.makes_backends is (later == {"Version": "3.4.7"})
+    assert not before.makes_backends
 
 
 def test_another_haproxy_has_none_of_our_maps(haproxy: RunningHaproxy) -> None:
