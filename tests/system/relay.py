@@ -12,7 +12,7 @@ from typing import Self
 
 import attrs
 
-_LOOKS = re.compile(rb"(show|prompt|quit|help)\b")
+_LOOKS = re.compile(rb"(show|prompt|quit|help|add server help$)\b")
 """Commands that change nothing."""
 
 
