@@ -5,7 +5,9 @@ import attrs
 from sidecar.desired import naming
 from sidecar.desired.addresses import Endpoint
 from sidecar.desired.derive import PortPart
-from sidecar.desired.model import Backend, BackendName, Problem, Server
+from sidecar.desired.front_rules import front_rules_of
+from sidecar.desired.model import Backend, BackendName, FrontRules, Problem, Server
+from sidecar.desired.own_port import frontend_of
 from sidecar.desired.replaced import (
     extras_of,
     fixed_servers,
@@ -16,6 +18,23 @@ from sidecar.desired.replaced import (
 from sidecar.desired.sections import auth_section, userlist
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.desired.traits import traits
+
+
+def backend_and_rules(
+    name: BackendName, port: PortPart, overrides: Overrides, problems: list[Problem]
+) -> tuple[Backend, tuple[FrontRules, ...]]:
+    """A backend, and what templates say of it in the frontends that apps share.
+
+    Raises:
+        TemplateError: a template cannot be used for it, or for its service port.
+    """
+    frontend_of(port, overrides)
+    rules = front_rules_of(port, overrides)
+    made = backend_of(name, port, overrides, problems)
+    if not rules:
+        return made, rules
+    # Rules name it, so it has to be where they say.
+    return attrs.evolve(made, own_place=True, ruled=True), rules
 
 
 def backend_of(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from sidecar.desired.derive import PortPart
-from sidecar.desired.model import BackendName, Frontend, Problem
+from sidecar.desired.model import BackendName, Problem
 
 
 @attrs.frozen
@@ -53,15 +53,6 @@ def port_owners(
             else:
                 owners[number] = port
     return owners
-
-
-def frontend_of(port: PortPart) -> Frontend | None:
-    """The frontend of its own that a service port asks for, if it does."""
-    labels = port.labels
-    if not (labels.certificates or labels.bind_options or labels.bind_address):
-        return None
-    options = " ".join(labels.bind_options)
-    return Frontend(port.number, labels.bind_address, options, labels.certificates)
 
 
 def is_incumbent(port: PortPart, incumbents: Mapping[int, BackendName]) -> bool:

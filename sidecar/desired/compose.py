@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from sidecar.desired.backends import backend_of
-from sidecar.desired.claims import PortRules, frontend_of, is_incumbent, port_owners
+from sidecar.desired.backends import backend_and_rules
+from sidecar.desired.claims import PortRules, is_incumbent, port_owners
 from sidecar.desired.derive import AppPart, PortPart
 from sidecar.desired.groups import grouped
 from sidecar.desired.index import Index, PortKey, key_of
@@ -23,6 +23,8 @@ from sidecar.desired.model import (
     Backend,
     BackendName,
     Desired,
+    Frontend,
+    FrontRules,
     MapName,
     Mode,
     Problem,
@@ -31,6 +33,7 @@ from sidecar.desired.model import (
     Value,
 )
 from sidecar.desired.numbering import assigned
+from sidecar.desired.own_port import frontend_of
 from sidecar.desired.routes import Rule, host_entries, rules_of, wildcards_over
 from sidecar.desired.tables import Tables
 from sidecar.desired.templates.filling import TemplateError
@@ -142,6 +145,7 @@ class Composition:
     ) -> None:
         if overrides != self._overrides:
             self._stale_names.update(self._claimants)
+            self._stale_numbers.update(self._ports, self._idle)
         if rules.assigned != self._port_rules.assigned:
             self._stale_assignment = True
         if rules != self._port_rules:
@@ -232,18 +236,20 @@ class Composition:
         ports = [port for _, port in sorted(self._claimants.of(name).items())]
         problems: list[Problem] = []
         backend: Backend | None = None
+        rules: tuple[FrontRules, ...] = ()
         for port in ports[1:]:
             reason = f"service port {port.number} is already another port's of the same name"
             problems.append(Problem(port.app_id, f"port {port.index}", reason))
         if ports:
             try:
-                backend = backend_of(name, ports[0], self._overrides, problems)
+                backend, rules = backend_and_rules(name, ports[0], self._overrides, problems)
             except TemplateError as error:
                 # Without what it asks for, the port might stand open: it has no backend.
                 reason = f"its templates: {error}"
                 problems.append(Problem(ports[0].app_id, f"port {ports[0].index}", reason))
         self._tables.blame(("backend", name), problems)
         self._tables.put_backend(name, backend)
+        self._tables.put_rules(name, rules)
         self._serve(name, None if backend is None else ports[0])
 
     def _serve(self, name: BackendName, port: PortPart | None) -> None:
@@ -310,13 +316,20 @@ class Composition:
         owner = found.get(number)
         self._tables.blame(("port", number), problems)
         self._tables.put_owner(number, owner.backend if owner else None)
-        self._tables.put_frontend(number, frontend_of(owner) if owner else None)
+        self._tables.put_frontend(number, self._frontend(owner) if owner else None)
         entries: dict[MapName, dict[str, Value]] = {name: {} for name in _PORT_MAPS}
         if owner is not None and owner.endpoints:
             entries[MapName.PORT] = {str(number): Target(owner.backend)}
             entries[MapName.PORT_MODE] = {str(number): Text(owner.archetype.mode.value)}
         for name, found_entries in entries.items():
             self._tables.put_entries(name, str(number), found_entries)
+
+    def _frontend(self, port: PortPart) -> Frontend | None:
+        """The frontend of its own that a port has; while it has no task, none that cannot be."""
+        try:
+            return frontend_of(port, self._overrides)
+        except TemplateError:
+            return None
 
 
 def _emptied(keys: set[_K]) -> Iterator[_K]:

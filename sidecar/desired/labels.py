@@ -36,7 +36,6 @@ from sidecar.desired.readers import (
     read_weight,
 )
 from sidecar.desired.templates.filling import TemplateError
-from sidecar.desired.templates.pieces import Place
 from sidecar.desired.templates.reading import read_for_app
 from sidecar.desired.templates.table import TEMPLATES
 
@@ -196,11 +195,19 @@ LABELS: tuple[Label, ...] = (
 )
 
 
+_USED_NOWHERE = frozenset(
+    {
+        *("HTTPS_FRONTEND_AUTH_ACL_ONLY", "HTTPS_FRONTEND_AUTH_REQUEST_ONLY"),
+        "HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH",
+    }
+)
+"""Templates that marathon-lb has and never uses."""
+
 TEMPLATE_LABELS = tuple(
     template
     for template in TEMPLATES.values()
     if template.by_app
-    and template.place in {Place.BACKEND, Place.SERVER, Place.USERLIST}
+    and template.name not in _USED_NOWHERE
     # HTTP_BACKEND_REDIR is both: as a label it says where to, in marathon-lb too.
     and template.name not in {label.name for label in LABELS}
 )

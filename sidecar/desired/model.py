@@ -180,6 +180,8 @@ class Backend:
     fixed: frozenset[str] = frozenset()
     others: tuple[AppId, ...] = ()
     own_place: bool = False
+    ruled: bool = False
+    """Whether templates name it in a frontend; then it has its own place too."""
     plain: "Backend | None" = None
     """The same without what its own app brings in HAProxy's words, where it brings any."""
 
@@ -202,18 +204,20 @@ class Backend:
 class Frontend:
     """A service port's own frontend: what follows `bind` in it, address and port first.
 
-    `certificates` are the paths that the app's label names.
+    `certificates` are the paths that the app's label names. `text` is what templates say in the
+    place of ours, after the line that begins the section.
     """
 
     port: int
     address: str
     options: str = ""
     certificates: tuple[str, ...] = ()
+    text: str = ""
 
     @property
     def digest(self) -> str:
         """Changes when HAProxy would have to bind it otherwise."""
-        text = f"{self.address} {self.words()}"
+        text = f"{self.address} {self.words()}" + (f"\n{self.text}" if self.text else "")
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def words(self, place: Callable[[str], str] = str) -> str:
@@ -221,6 +225,38 @@ class Frontend:
         pairs = (word for path in self.certificates for word in ("crt", place(path)))
         tls = ["ssl", *pairs] if self.certificates else []
         return " ".join([*tls, self.options] if self.options else tls)
+
+
+class Door(enum.Enum):
+    """A frontend that all apps share; each value is its section's name."""
+
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+    APPID = "APPID"
+
+
+@attrs.frozen
+class FrontRules:
+    """What templates say of one backend in a frontend that many share, in HAProxy's words.
+
+    `rules` stand before the `routes` of all. The smallest `order` comes first. `own` says that the
+    app's labels say some of it; `plain` is what is left without them.
+    """
+
+    door: Door
+    backend: BackendName
+    app_id: AppId
+    order: tuple[int, AppId, int]
+    rules: str = ""
+    routes: str = ""
+    own: bool = False
+    plain: "FrontRules | None" = None
+
+    @property
+    def digest(self) -> str:
+        """Changes when it has to stand otherwise in the file, or elsewhere among the others."""
+        text = f"{self.order[0]}\n{self.rules}\n{self.routes}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @attrs.frozen
@@ -273,6 +309,8 @@ class Desired:
     """The templates that the operator replaced."""
     certificates: tuple[Certificate, ...] = ()
     """Those of port 443, the default one first, and those that a frontend above names."""
+    front_rules: tuple[FrontRules, ...] = ()
+    """What templates say in the frontends that apps share, in order."""
 
     @property
     def certificate_paths(self) -> frozenset[str]:

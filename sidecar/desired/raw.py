@@ -1,8 +1,8 @@
 """Which apps bring raw configuration, and what would be desired without it.
 
 Raw is what a label says in HAProxy's own words: lines of a backend's section, sections that those
-need, words of its servers, the bind line of a service port. Whether HAProxy takes it, only HAProxy
-can tell.
+need, words of its servers, rules in frontends, the bind line of a service port. Whether HAProxy
+takes it, only HAProxy can tell.
 """
 
 from collections.abc import Collection
@@ -16,6 +16,7 @@ from sidecar.marathon.schema import AppId
 def raw_apps(desired: Desired) -> tuple[AppId, ...]:
     """The apps that bring any, by id."""
     found = {backend.app_id for backend in desired.backends.values() if backend.plain is not None}
+    found.update(rules.app_id for rules in desired.front_rules if rules.own)
     owners = {port: _owner(desired, port) for port in desired.frontends}
     return tuple(sorted({*found, *(owner for owner in owners.values() if owner is not None)}))
 
@@ -33,6 +34,11 @@ def with_raw_of(desired: Desired, apps: Collection[AppId]) -> Desired:
             for port, frontend in desired.frontends.items()
             if _owner(desired, port) in apps
         },
+        front_rules=tuple(
+            kept
+            for rules in desired.front_rules
+            if (kept := rules if rules.app_id in apps or not rules.own else rules.plain)
+        ),
     )
 
 

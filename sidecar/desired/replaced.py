@@ -13,9 +13,8 @@ from sidecar.desired.model import Archetype, BackendName, Check, Mode, Server
 from sidecar.desired.templates.confinement import check_confined
 from sidecar.desired.templates.filling import TemplateError, fill
 from sidecar.desired.templates.overrides import EXTRAS, Overrides, head_body, without_mode
-from sidecar.desired.templates.reading import lines_of
 from sidecar.desired.templates.table import TEMPLATES
-from sidecar.desired.templates.wording import quoted
+from sidecar.desired.templates.wording import lines_of, quoted
 
 _NETWORKS = "_NETWORK_ALLOWED_ACL"
 _LARGEST_PORT = 65535

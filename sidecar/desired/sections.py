@@ -35,7 +35,7 @@ def auth_section(backend: BackendName, port: PortPart) -> str:
     if auth is None:
         return ""
     realm = auth.realm.replace(" ", "\\ ")
-    asked = f"{{ var(txn.front) -m found }} !{{ http_auth({_list_of(backend)}) }}"
+    asked = f"{{ var(txn.front) -m str http https }} !{{ http_auth({_list_of(backend)}) }}"
     return f"    http-request auth realm {realm} if {asked}"
 
 

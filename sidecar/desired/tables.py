@@ -11,9 +11,12 @@ from sidecar.desired.model import (
     Backend,
     BackendName,
     Desired,
+    Door,
     Frontend,
+    FrontRules,
     MapName,
     Problem,
+    Target,
     Value,
 )
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
@@ -28,6 +31,7 @@ class Tables:
         self._entries: dict[tuple[MapName, str], Mapping[str, Value]] = {}
         self._owners: dict[int, BackendName] = {}
         self._frontends: dict[int, Frontend] = {}
+        self._rules: dict[BackendName, tuple[FrontRules, ...]] = {}
         self._problems: dict[Hashable, tuple[Problem, ...]] = {}
         self._changed: set[object] = set()
         self._last = Desired()
@@ -40,6 +44,7 @@ class Tables:
         other._entries = dict(self._entries)
         other._owners = dict(self._owners)
         other._frontends = dict(self._frontends)
+        other._rules = dict(self._rules)
         other._problems = dict(self._problems)
         other._changed = set(self._changed)
         other._last = self._last
@@ -52,6 +57,10 @@ class Tables:
     def put_backend(self, name: BackendName, backend: Backend | None) -> None:
         """A backend, or none of that name."""
         self._put(self._backends, name, backend, "backends")
+
+    def put_rules(self, name: BackendName, rules: tuple[FrontRules, ...]) -> None:
+        """What templates say of a backend in the frontends that apps share."""
+        self._put(self._rules, name, rules or None, "rules")
 
     def put_owner(self, number: int, owner: BackendName | None) -> None:
         """Whose a service port is."""
@@ -98,9 +107,23 @@ class Tables:
             dict(self._owners) if "owners" in changed else last.port_owners,
             dict(self._frontends) if "frontends" in changed else last.frontends,
             overrides,
+            front_rules=self._front_rules()
+            if changed & {"rules", MapName.APP}
+            else last.front_rules,
         )
         self._changed = set()
         return self._last
+
+    def _front_rules(self) -> tuple[FrontRules, ...]:
+        """All rules in order; port 9091 has those of backends that some app id leads to."""
+        by_id = {
+            target.backend
+            for target in self._maps[MapName.APP].values()
+            if isinstance(target, Target)
+        }
+        every = (rules for some in self._rules.values() for rules in some)
+        kept = [each for each in every if each.door is not Door.APPID or each.backend in by_id]
+        return tuple(sorted(kept, key=lambda each: (each.order, each.door.value)))
 
     def _put(self, table: dict[Any, Any], key: Hashable, value: object, name: str) -> None:
         before = table.get(key)

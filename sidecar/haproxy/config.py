@@ -15,38 +15,33 @@ import attrs
 import jinja2
 
 from sidecar.desired.certificates import CRT_LIST
+from sidecar.desired.front_rules import STATE_DIR
 from sidecar.desired.model import (
     CHECK_TIMEOUTS,
     Archetype,
     Backend,
     Check,
     Desired,
+    Frontend,
+    FrontRules,
     Mode,
     Server,
     TraitMap,
 )
+from sidecar.desired.own_port import BIND, COPY
 from sidecar.desired.replaced import archetype_pieces
 from sidecar.desired.templates.filling import fill
 from sidecar.desired.templates.head import Head, read_head
 from sidecar.desired.templates.overrides import Overrides
-from sidecar.desired.templates.reading import lines_of
 from sidecar.desired.templates.table import TEMPLATES
-from sidecar.desired.templates.wording import quoted
+from sidecar.desired.templates.wording import lines_of, quoted
 from sidecar.haproxy.binds import copies_of, own_line, range_lines
+from sidecar.haproxy.map_files import map_texts
 from sidecar.haproxy.proxies import Proxies
 from sidecar.plan import facts as stated
 from sidecar.plan.facts import Expected
-from sidecar.plan.maps import encode_entries
-from sidecar.plan.observed import (
-    BACKEND_LEDGER,
-    CERTIFICATE_LEDGER,
-    SERVER_LEDGER,
-    LedgerRow,
-)
 from sidecar.plan.pools import spare_name
 from sidecar.plan.ports import write_ranges
-from sidecar.plan.servers import ledger_key
-from sidecar.plan.traits import encode_traits
 
 CONFIG_FILE = "haproxy.cfg"
 FACT_PREFIX = "SKELETON_"
@@ -57,6 +52,11 @@ _SECTIONS = ("GLOBAL", "FRONTEND_DEFAULTS", "HTTP", "HTTPS", "APPID", "SERVICE_P
 _FRONTEND_HEADS = frozenset(
     {"HTTP_FRONTEND_HEAD", "HTTPS_FRONTEND_HEAD", "HTTP_FRONTEND_APPID_HEAD"}
 )
+_MAP_RULES = {
+    "HTTP": ("MAP_HTTP_FRONTEND_ACL", "MAP_HTTP_FRONTEND_ACL_ONLY"),
+    "HTTPS": ("MAP_HTTPS_FRONTEND_ACL",),
+    "APPID": ("MAP_HTTP_FRONTEND_APPID_ACL",),
+}
 _COMMON_BALANCES = ("roundrobin", "leastconn", "first", "random", "source", "uri")
 _HASHED = ("source", "uri", "hdr(")
 _USUAL = (
@@ -144,7 +144,7 @@ class Renderer:
         expected = self.expected(desired, layout)
         # A port is bound once: what has a frontend of its own is cut out of the range.
         cut = attrs.evolve(layout, bound=layout.bound - frozenset(desired.frontends))
-        sections = dict(self._sections(cut, desired.overrides))
+        sections = dict(self._sections(cut, desired.overrides, desired.front_rules))
         text = self._template("haproxy.cfg.j2").render(
             global_section=sections.pop("GLOBAL"),
             facts=stated.in_pieces(
@@ -153,6 +153,7 @@ class Renderer:
                     stated.PORTS: write_ranges(layout.bound),
                     stated.FRONTENDS: write_ranges(layout.reserved),
                     stated.OWN_PORTS: stated.write_digests(stated.own_ports(desired.frontends)),
+                    stated.RULES: stated.write_digests(stated.front_rules(desired.front_rules)),
                     stated.ARCHETYPES: stated.write_digests(expected.archetypes),
                 }
             ),
@@ -170,12 +171,13 @@ class Renderer:
                 for number in range(size)
             ],
         )
-        return Rendered(text, _map_texts(desired, pools), _certificate_texts(desired, layout))
+        return Rendered(text, map_texts(desired, pools), _certificate_texts(desired, layout))
 
     def expected(self, desired: Desired, layout: Layout) -> Expected:
         """What that configuration states about itself, but for the ports it binds."""
         # Which ports are bound is compared port by port, so it does not count as a change.
-        sections = self._sections(attrs.evolve(layout, bound=frozenset()), desired.overrides)
+        # So are the rules of backends in them, one by one.
+        sections = self._sections(attrs.evolve(layout, bound=frozenset()), desired.overrides, ())
         head = _head_of(desired.overrides, layout).sections
         return Expected(
             {
@@ -192,7 +194,9 @@ class Renderer:
             },
         )
 
-    def _section_texts(self, layout: Layout, overrides: Overrides) -> dict[str, str]:
+    def _section_texts(
+        self, layout: Layout, overrides: Overrides, front_rules: tuple[FrontRules, ...]
+    ) -> dict[str, str]:
         absent = {"HTTP": layout.http_port is None, "HTTPS": layout.https_port is None}
         return {
             name: self._template(f"sections/{name.lower()}.cfg.j2")
@@ -202,7 +206,10 @@ class Renderer:
                 proxies=self._proxies,
                 head=_head_of(overrides, layout) if "HEAD" in overrides.texts else None,
                 front=_frontend_heads(overrides, layout),
+                map_rules=_map_rules(name, overrides, layout),
+                rules=[each for each in front_rules if each.door.value == name],
             )
+            .replace(STATE_DIR, layout.state_dir)
             .strip()
             for name in _SECTIONS
             if not absent.get(name)
@@ -213,7 +220,12 @@ class Renderer:
         copies = copies_of(desired.certificates, layout.state_dir)
         return [
             self._template("sections/own_port.cfg.j2")
-            .render(layout=layout, port=port, bind_line=own_line(frontend, layout.bind, copies))
+            .render(
+                layout=layout,
+                port=port,
+                bind_line=own_line(frontend, layout.bind, copies),
+                text=_own_text(frontend, layout, copies),
+            )
             .strip()
             for port, frontend in sorted(desired.frontends.items())
         ]
@@ -332,6 +344,15 @@ def _frontend_heads(overrides: Overrides, layout: Layout) -> dict[str, str]:
     return found
 
 
+def _map_rules(section: str, overrides: Overrides, layout: Layout) -> str:
+    """How the operator would have the maps looked up, in the place of our rule for hosts or ids."""
+    return "".join(
+        fill(TEMPLATES[name], overrides.texts[name], {"haproxy_dir": layout.state_dir})
+        for name in _MAP_RULES.get(section, ())
+        if name in overrides.texts
+    ).rstrip()
+
+
 def _server_text(server: Server) -> str:
     address = f"[{server.address}]" if ":" in server.address else server.address
     cookie = f" cookie {server.cookie}" if server.cookie else ""
@@ -342,41 +363,18 @@ def _server_text(server: Server) -> str:
     return f"    server {server.name} {where} id {server.id}{weight}{cookie}{keywords}{disabled}"
 
 
-def _map_texts(desired: Desired, pools: Mapping[str, int]) -> dict[str, str]:
-    places = {name: str(name) for name in desired.backends}
-    texts = {
-        name.value: _map_text(encode_entries(entries, places))
-        for name, entries in desired.maps.items()
-    }
-    for trait in TraitMap:
-        texts[trait.value] = _map_text(encode_traits(desired.backends, places, trait))
-    rows = {
-        str(name): LedgerRow(name, backend.app_ids, backend.port, backend.made_from).encode()
-        for name, backend in desired.backends.items()
-    }
-    for archetype, size in pools.items():
-        free = LedgerRow(None, (), 0, archetype).encode()
-        rows.update((spare_name(archetype, number + 1), free) for number in range(size))
-    texts[BACKEND_LEDGER] = _map_text(rows)
-    texts[CERTIFICATE_LEDGER] = _map_text({each.file: each.digest for each in desired.certificates})
-    texts[SERVER_LEDGER] = _map_text(
-        {
-            ledger_key(name, server.name): server.spec
-            for name, backend in desired.backends.items()
-            for server in backend.servers
-        }
-    )
-    return texts
-
-
 def _certificate_texts(desired: Desired, layout: Layout) -> dict[str, str]:
     texts = {each.file: each.text for each in desired.certificates}
     listed = [f"{layout.state_dir}/{each.file}\n" for each in desired.certificates if each.listed]
     return {**texts, CRT_LIST: "".join(listed)} if listed else texts
 
 
-def _map_text(entries: Mapping[str, str]) -> str:
-    return "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
+def _own_text(frontend: Frontend, layout: Layout, copies: Mapping[str, str]) -> str:
+    """What templates say of a service port's frontend, with what only we know put in."""
+    text = frontend.text.replace(BIND, layout.bind).replace(STATE_DIR, layout.state_dir)
+    for path in frontend.certificates:
+        text = text.replace(f"{COPY}{path}", copies.get(path, path))
+    return text
 
 
 def _digest(text: str) -> str:

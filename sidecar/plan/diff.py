@@ -6,7 +6,7 @@ servers are in, and no server leaves before those that replace it are in. The or
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import attrs
 
@@ -209,7 +209,21 @@ def _reasons(
         for port in sorted(desired.service_ports - unbound)
         if stated.get(str(port)) != wanted.get(str(port))
     )
+    rules = tuple(_rules(desired, observed))
     lost = observed.unclaimed()
     ledger = (Reason("backend", f"{len(lost)} have servers and no row in the ledger"),)
     unclaimed = ledger if lost else ()
-    return (*sections, *archetypes, *outside, *otherwise, *unclaimed, *allocation.reasons)
+    return (*sections, *archetypes, *outside, *otherwise, *rules, *unclaimed, *allocation.reasons)
+
+
+def _rules(desired: Desired, observed: Observed) -> Iterator[Reason]:
+    """The frontends in which a backend's rules are not what they should be.
+
+    Those of a backend that is gone hold for nobody's requests, so they wait for another reload.
+    """
+    stated = facts.read_digests(observed.facts.get(facts.RULES, ""))
+    wanted = facts.front_rules(desired.front_rules)
+    for key in sorted(stated.keys() | wanted.keys()):
+        door, _, backend = key.partition(".")
+        if stated.get(key) != wanted.get(key) and backend in desired.backends:
+            yield Reason("raw configuration", f"{backend} has other rules in frontend {door}")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from sidecar.desired.model import Frontend
+from sidecar.desired.model import Frontend, FrontRules
 
 _LONGEST_PIECE = 4000
 _NUMBERED = re.compile(r".*_[0-9]+")
@@ -20,6 +20,8 @@ FRONTENDS = "FRONTENDS"
 """The ports of the other frontends, as ranges."""
 OWN_PORTS = "OWN_PORTS"
 """The service ports that have a frontend of their own, with its digest: `10005:digest,…`."""
+RULES = "RULES"
+"""What templates say of backends in the frontends that apps share: `HTTP.web_10000:digest,…`."""
 ARCHETYPES = "ARCHETYPES"
 """Each archetype's digest: `name:digest,name:digest`."""
 
@@ -70,6 +72,11 @@ def _piece(name: str, number: int) -> str:
 def own_ports(frontends: Mapping[int, Frontend]) -> dict[str, str]:
     """The digest of each service port that has a frontend of its own."""
     return {str(port): frontend.digest for port, frontend in frontends.items()}
+
+
+def front_rules(rules: Iterable[FrontRules]) -> dict[str, str]:
+    """The digest of each backend's rules in each frontend."""
+    return {f"{each.door.value}.{each.backend}": each.digest for each in rules}
 
 
 def write_digests(digests: Mapping[str, str]) -> str:

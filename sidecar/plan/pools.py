@@ -136,6 +136,8 @@ def _free_spares(
 
 def _nowhere(backend: Backend, rows: Mapping[str, LedgerRow]) -> Reason:
     archetype = backend.archetype.name
+    if backend.ruled:
+        return Reason("raw configuration", f"{backend.name} has rules that name it")
     if backend.own_place:
         return Reason("deployment group", f"{backend.name} is to have a backend of its own name")
     if backend.made_from != archetype:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import attrs
 
 from sidecar.desired.templates.filling import TemplateError, names_in
-from sidecar.desired.templates.reading import lines_of
 from sidecar.desired.templates.table import TEMPLATES
+from sidecar.desired.templates.wording import lines_of
 
 EXTRAS = {
     "BACKEND_HSTS_OPTIONS": "hsts",

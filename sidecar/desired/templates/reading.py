@@ -3,13 +3,12 @@
 What is returned is not filled yet. Whether HAProxy takes it, only HAProxy can tell.
 """
 
-from collections.abc import Iterator
-
 from sidecar.desired.templates.confinement import check_confined, normalized
 from sidecar.desired.templates.filling import TemplateError, check_names, fill
+from sidecar.desired.templates.guarding import check_guardable
 from sidecar.desired.templates.pieces import Place, Template
 from sidecar.desired.templates.translation import translate
-from sidecar.desired.templates.wording import words_of
+from sidecar.desired.templates.wording import lines_of
 
 _WRITES_FILES = ("set-map(", "del-map(", "add-acl(", "del-acl(")
 _NOT_IN_A_BACKEND = {
@@ -52,16 +51,9 @@ def read_for_app(template: Template, text: str) -> str:
         for word in words:
             if word.startswith(_WRITES_FILES):
                 raise TemplateError(f"{word[:40]!r} would change a file that other apps share")
+    if template.place in {Place.HTTP, Place.HTTPS, Place.APPID}:
+        check_guardable(modern)
     return modern
-
-
-def lines_of(text: str) -> Iterator[list[str]]:
-    """The words of each line.
-
-    Raises:
-        WordingError: a line has none; not of a text that was read.
-    """
-    return (words_of(line) for line in text.split("\n"))
 
 
 def _opened(template: Template, text: str) -> str:

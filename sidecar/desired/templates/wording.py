@@ -5,6 +5,7 @@ looked up, since no template may name one.
 """
 
 import re
+from collections.abc import Iterator
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _PLAIN = re.compile(r"[A-Za-z0-9_.:;,/@+=!&%~^()*?<>|\[\]{}-]+")
@@ -48,6 +49,15 @@ def words_of(line: str) -> list[str]:
     if quote:
         raise WordingError(f"a {quote} is not closed on its line")
     return words if word is None else [*words, word]
+
+
+def lines_of(text: str) -> Iterator[list[str]]:
+    """The words of each line.
+
+    Raises:
+        WordingError: a line has none; not of a text that was read.
+    """
+    return (words_of(line) for line in text.split("\n"))
 
 
 def _escape(line: str, place: int, quote: str) -> tuple[str, int]:
