@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,11 +100,35 @@ class Ports:
         )
 
 
+_RESERVED: deque[socket.socket] = deque()
+_LONGEST_RESERVED = 4  # more than any test takes at a time
+
+
 def free_ports() -> Ports:
-    """A block all of which can be bound now; blocks of two runs at a time rarely meet."""
+    """A block all of which can be bound now, and which no other run takes for the time being."""
     starts = list(range(11_000, 32_000, 200))
     random.shuffle(starts)
-    return Ports(next(start for start in starts if all(map(_free, range(start, start + _BLOCK)))))
+    return Ports(
+        next(
+            start
+            for start in starts
+            if all(map(_free, range(start, start + _BLOCK))) and _reserve(start)
+        )
+    )
+
+
+def _reserve(start: int) -> bool:
+    """Tell other runs, by a name that goes with this process, that a block is taken."""
+    token = socket.socket(socket.AF_UNIX)
+    try:
+        token.bind(f"\0mlb-test-ports-{start}")
+    except OSError:
+        token.close()
+        return False
+    _RESERVED.append(token)
+    if len(_RESERVED) > _LONGEST_RESERVED:
+        _RESERVED.popleft().close()
+    return True
 
 
 def _free(port: int) -> bool:
