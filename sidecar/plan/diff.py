@@ -23,7 +23,7 @@ from sidecar.plan.observed import (
     Observed,
 )
 from sidecar.plan.ordering import Phases
-from sidecar.plan.pools import Allocation, allocate, is_spare, no_cookies, static_servers
+from sidecar.plan.pools import Allocation, allocate, no_cookies, static_servers
 from sidecar.plan.steps import DeleteEntry, DeleteServer, Plan, Reason, SetEntry
 
 
@@ -103,9 +103,15 @@ def plan(
 
 
 def true_name_reasons(observed: Observed) -> tuple[Reason, ...]:
-    """Why a reload would make names true: apps that live in spares."""
-    taken = sum(row.owner is not None and is_spare(name) for name, row in observed.rows().items())
-    return (Reason("true names", f"{taken} apps live in spare backends"),) if taken else ()
+    """Why a reload would make names true: apps that live in spares.
+
+    Or beside a backend that HAProxy will not delete; one that still has streams is but waited for.
+    """
+    rows = observed.rows()
+    owners = {row.owner for row in rows.values() if row.owner is not None}
+    at_home = {name for name in owners if name in rows and rows[name].owner == name}
+    away = len(owners - at_home)
+    return (Reason("true names", f"{away} apps live in backends of other names"),) if away else ()
 
 
 def _claim(phases: Phases, backend: Backend, place: str, observed: Observed, *, made: bool) -> None:

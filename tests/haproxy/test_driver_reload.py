@@ -121,7 +121,7 @@ def test_true_names_are_asked_for_only_where_apps_live_in_spares(
     wheel.wants.apps.append(web(service_port, ports[TWO], name="new"))
     wheel.follow()
     wheel.driver.ask_for_true_names()
-    assert wheel.gate.wanted == (Reason("true names", "1 apps live in spare backends"),)
+    assert wheel.gate.wanted == (Reason("true names", "1 apps live in backends of other names"),)
     assert wheel.reload_when_due()
 
 

@@ -254,7 +254,7 @@ def test_apps_in_spares_are_counted_as_a_reason_for_true_names() -> None:
     )
 
     assert [str(reason) for reason in true_name_reasons(observed)] == [
-        "true names: 1 apps live in spare backends"
+        "true names: 1 apps live in backends of other names"
     ]
     assert true_name_reasons(an_observed()) == ()
 

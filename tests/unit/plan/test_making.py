@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from sidecar.desired.model import Archetype, BackendName, Desired, MapName, Mode, Target
-from sidecar.plan.diff import plan
+from sidecar.plan.diff import plan, true_name_reasons
 from sidecar.plan.facts import ARCHETYPES, Expected, write_digests
 from sidecar.plan.making import interim_name
 from sidecar.plan.observed import Observed
@@ -121,6 +121,18 @@ def test_it_moves_into_its_own_name_as_soon_as_that_is_free() -> None:
         assert found[1] == f"add backend {NAME} from http-first"
         assert f"set map domain2backend.map web.test {NAME}" in found
         assert found[-2] == f"del backend {place}"
+
+
+@pytest.mark.parametrize(
+    ("own", "away"), [(row(), 1), (row(None, FIRST), 1), (row(NAME), 0), ("garbage", 1)]
+)
+def test_an_app_that_cannot_have_its_name_back_is_worth_a_quiet_reload(own: str, away: int) -> None:
+    """As it is with a stick table; not while its old backend still serves streams."""
+    beside = an_observed({NAME: [], INTERIM: [seen(ONE)]}, {NAME: own, INTERIM: row(NAME, FIRST)})
+
+    said = [str(reason) for reason in true_name_reasons(beside)]
+
+    assert said == ["true names: 1 apps live in backends of other names"] * away
 
 
 def test_what_nobody_wants_is_deleted_but_for_what_lasts() -> None:
