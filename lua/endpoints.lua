@@ -60,9 +60,31 @@ end
 
 local at = arguments(...)
 
+-- HAProxy's own map, with what commands have changed in it.
+local LEDGER = Map.new(at.folder .. "/backend2app.map", Map._str)
+
+local names = ledger.names(function(backend)
+    return LEDGER:lookup(backend)
+end)
+
+local function read_file(path)
+    local file = io.open(path, "r")
+    local text = file and file:read("a")
+    if file then
+        file:close()
+    end
+    return text
+end
+
 -- Returns a map's entries; or nil and a sentence.
 local function read_map(name, deadline)
     local file = at.folder .. "/" .. name
+    -- With pointers, HAProxy's reply is up to twice as long as the file, which is written some
+    -- seconds after a change, with true names; old news are better than none.
+    local text = sockets.whole and read_file(file) or ""
+    if sockets.whole and #text * 2 > sockets.whole then
+        return ledger.written(text)
+    end
     local reply, problem = sockets.command(at.command, "show map " .. file, deadline)
     if not reply then
         return nil, problem
@@ -71,30 +93,22 @@ local function read_map(name, deadline)
     return entries, refusal and ("HAProxy has no map %s: %s"):format(file, refusal)
 end
 
-local function read_names(deadline)
-    local entries, problem = read_map("backend2app.map", deadline)
-    return entries and ledger.names(entries), problem
-end
-
--- Returns the entries of the maps named and the names to show; or nil, nil and a sentence.
+-- Returns the entries of the maps named; or nil and a sentence.
 local function read_maps(files)
     local deadline = sockets.deadline()
-    local names, problem = read_names(deadline)
-    if not names then
-        return nil, nil, problem
-    end
     local maps = {}
     for index, file in ipairs(files) do
-        maps[index], problem = read_map(file, deadline)
-        if not maps[index] then
-            return nil, nil, problem
+        local entries, problem = read_map(file, deadline)
+        if not entries then
+            return nil, problem
         end
+        maps[index] = entries
     end
-    return maps, names
+    return maps
 end
 
 local function vhost_map(applet)
-    local maps, names, problem = read_maps(VHOST_MAPS)
+    local maps, problem = read_maps(VHOST_MAPS)
     if not maps then
         return answers.failure(applet, 503, problem)
     end
@@ -103,7 +117,7 @@ local function vhost_map(applet)
 end
 
 local function app_map(applet)
-    local maps, names, problem = read_maps({ "app2backend.map" })
+    local maps, problem = read_maps({ "app2backend.map" })
     if not maps then
         return answers.failure(applet, 503, problem)
     end
@@ -112,11 +126,7 @@ end
 
 -- A plain read blocks, but a local file of this size is in the page cache.
 local function config(applet)
-    local file = io.open(at.config, "r")
-    local text = file and file:read("a")
-    if file then
-        file:close()
-    end
+    local text = read_file(at.config)
     if not text then
         return answers.failure(applet, 404, ("%s cannot be read"):format(at.config))
     end
@@ -151,8 +161,8 @@ local function pids(applet)
 end
 
 -- Passes a page of the internal frontend on, rewritten.
-local function pass_on(applet, target, deadline, rewriter)
-    local page, problem = sockets.get(at.stats, target, deadline, rewriter)
+local function pass_on(applet, target, rewriter)
+    local page, problem = sockets.get(at.stats, target, sockets.deadline(), rewriter)
     if not page then
         return answers.failure(applet, 503, problem)
     end
@@ -163,25 +173,15 @@ local function pass_on(applet, target, deadline, rewriter)
 end
 
 local function stats_page(applet)
-    local deadline = sockets.deadline()
-    local names, problem = read_names(deadline)
-    if not names then
-        return answers.failure(applet, 503, problem)
-    end
     local query, in_scope = ledger.scoped(applet.qs, names)
-    pass_on(applet, "/haproxy?" .. query, deadline, function(content_type)
+    pass_on(applet, "/haproxy?" .. query, function(content_type)
         return stats.rewriter(in_scope, content_type, query)
     end)
 end
 
 local function metrics_page(applet)
-    local deadline = sockets.deadline()
-    local names, problem = read_names(deadline)
-    if not names then
-        return answers.failure(applet, 503, problem)
-    end
     local query = applet.qs ~= "" and "?" .. applet.qs or ""
-    pass_on(applet, "/metrics" .. query, deadline, function()
+    pass_on(applet, "/metrics" .. query, function()
         return metrics.rewriter(names)
     end)
 end

@@ -21,32 +21,31 @@ function M.entries(reply)
     return found
 end
 
+--- Reads a map's file.
+-- @param text string  lines `<key> <value>`
+-- @return table  a list of {key, value}
+function M.written(text)
+    local found = {}
+    for key, value in text:gmatch("(%S+) ([^\n]*)\n") do
+        found[#found + 1] = { key, value }
+    end
+    return found
+end
+
 --- Makes the function that names a backend.
 -- A backend whose entry has no true name or no app is free, and hidden. A spare without an entry is
 -- hidden too, because nobody can own it; anything else without an entry is part of the skeleton.
--- @param entries table  the ledger map's entries: `<true name> <app id> <service port> <archetype>`
+-- @param lookup function  takes a backend, returns its entry in the ledger map, or nil:
+--   `<true name> <app ids> <service port> <archetype>`
 -- @return function  takes a proxy's name in HAProxy, returns the name to show, or nil for hidden
-function M.names(entries)
-    local shown, free = {}, { [INTERNAL] = true }
-    for _, entry in ipairs(entries) do
-        local backend, value = entry[1], entry[2]
-        local name, app = value:match("^(%S+) (%S+)")
-        local owned = name and name ~= "-" and app ~= "-"
-        local known = shown[backend] or free[backend] -- the first counts, as in HAProxy's lookup
-        if owned and not known then
-            shown[backend] = name
-        elseif not known then
-            free[backend] = true
-        end
-    end
+function M.names(lookup)
     return function(proxy)
-        if shown[proxy] then
-            return shown[proxy]
+        local value = proxy ~= INTERNAL and lookup(proxy)
+        if not value then
+            return proxy ~= INTERNAL and proxy:sub(1, 6) ~= "spare." and proxy or nil
         end
-        if free[proxy] or proxy:sub(1, 6) == "spare." then
-            return nil
-        end
-        return proxy
+        local name, app = value:match("^(%S+) (%S+)")
+        return name and name ~= "-" and app ~= "-" and name or nil
     end
 end
 

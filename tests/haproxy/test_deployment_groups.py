@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import http.client
 import io
 import random
 import socket
@@ -18,7 +19,6 @@ from sidecar.reconcile.status import Status
 from tests.builders import a_task, an_app
 from tests.conditions import eventually
 from tests.haproxy.driving_rig import Wheel, settings_for, started
-from tests.haproxy.endpoints_rig import UnixConnection
 from tests.haproxy.skeleton_rig import WITHIN, free_ports, get, tasks
 
 EARLY, LATE = "2020-01-01T00:00:00", "2020-01-02T00:00:00"
@@ -77,9 +77,10 @@ class Shop:
         return {answer.task for answer in answers}
 
     def rows(self) -> dict[str, str]:
-        """The status of each server of the group's backend, by HAProxy's own statistics."""
-        internal = Path(self.wheel.settings.state_dir, "internal.sock")
-        with contextlib.closing(UnixConnection(internal)) as connection:
+        """The status of each server of the group's backend, by the statistics that zdd reads."""
+        stats = self.wheel.settings.stats_port
+        connection = http.client.HTTPConnection("127.0.0.1", stats, timeout=WITHIN)
+        with contextlib.closing(connection):
             connection.request("GET", "/haproxy?stats;csv")
             text = connection.getresponse().read().decode().removeprefix("# ")
         return {

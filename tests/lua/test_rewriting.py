@@ -17,15 +17,13 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = [lupa.lua53.LuaRuntime, lupa.lua54.LuaRuntime]  # HAProxy 2.6 has 5.3, the others 5.4
 
-LEDGER = (
-    "0x1a web_1 web_1 /web 1 http\n"
-    "0x1b spare.http.001 shop_2 /shop 2 http\n"
-    "0x1b spare.http.001 other_3 /other 3 http\n"
-    "0x1c spare.http.002 - - 0 http\n"
-    "0x1d gone_4 gone_4 - 4 http\n"
-    "0x1e odd\n"
-    "\n"
-)
+LEDGER = {
+    "web_1": "web_1 /web 1 http",
+    "spare.http.001": "shop_2 /shop 2 http",
+    "spare.http.002": "- - 0 http",
+    "gone_4": "gone_4 - 4 http",
+    "odd": "",
+}
 
 
 def loader(engine: Callable[[], Any]) -> Callable[[str], Any]:
@@ -44,7 +42,7 @@ def module(engine: Callable[[], Any], name: str) -> Any:  # noqa: ANN401 -- Lua 
 def names(request: pytest.FixtureRequest) -> Callable[[str], str | None]:
     """The naming function that the ledger above gives."""
     ledger = module(request.param, "ledger")
-    named: Callable[[str], str | None] = ledger.names(ledger.entries(LEDGER))
+    named: Callable[[str], str | None] = ledger.names(LEDGER.get)
     return named
 
 
@@ -65,7 +63,7 @@ def names(request: pytest.FixtureRequest) -> Callable[[str], str | None]:
 def test_a_proxy_is_shown_as_the_ledger_says(
     names: Callable[[str], str | None], proxy: str, shown: str | None
 ) -> None:
-    """The first entry of a backend decides; what is free or internal has no name."""
+    """What is free or internal has no name."""
     assert names(proxy) == shown
 
 
@@ -75,6 +73,17 @@ def test_a_refusal_is_not_taken_for_entries(engine: Callable[[], Any]) -> None:
     reply = "Unknown map identifier. Please use #<id> or <file>.\n\n"
 
     assert module(engine, "ledger").entries(reply) == (None, reply.strip())
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=["lua 5.3", "lua 5.4"])
+def test_a_maps_file_is_read_as_haproxy_splits_its_lines(engine: Callable[[], Any]) -> None:
+    """A key, a space, and the value with its spaces."""
+    read = module(engine, "ledger").written("a.test web_1\na.test/x 000001 web_1\n")
+
+    assert [tuple(entry.values()) for entry in read.values()] == [
+        ("a.test", "web_1"),
+        ("a.test/x", "000001 web_1"),
+    ]
 
 
 SHOW_PROC = """\
@@ -164,7 +173,7 @@ def test_a_reply_cut_anywhere_is_rewritten_the_same(form: str) -> None:
         ends = [0, *sorted(cuts), len(said)]
         pieces = [said[start:end] for start, end in itertools.pairwise(ends)]
         for rewriting, ledger in loaded:
-            rewrite = rewriting.rewriter(ledger.names(ledger.entries(LEDGER)))
+            rewrite = rewriting.rewriter(ledger.names(LEDGER.get))
             text = "".join([rewrite(piece, False) for piece in pieces] + [rewrite("", True)])  # noqa: FBT003 -- Lua takes its arguments by position
             assert text == shown
 
