@@ -116,6 +116,11 @@ def show_map(file: str, state_dir: str, version: int | None = None) -> str:
     return _command("show", "map", *at, f"{state_dir}/{file}")
 
 
+def show_servers(backend: str) -> str:
+    """The command that lists the servers of one backend."""
+    return _command("show", "servers", "state", backend)
+
+
 def show_certificates() -> str:
     """Ask which certificates are loaded."""
     return _command("show", "ssl", "cert")

@@ -173,8 +173,11 @@ class Renderer:
         )
         return Rendered(text, map_texts(desired, pools), _certificate_texts(desired, layout))
 
-    def expected(self, desired: Desired, layout: Layout) -> Expected:
-        """What that configuration states about itself, but for the ports it binds."""
+    def expected(self, desired: Desired, layout: Layout, *, whole: bool = True) -> Expected:
+        """What that configuration states about itself, but for the ports it binds.
+
+        Where `desired` is not the `whole`, of archetypes only those that it uses.
+        """
         # Which ports are bound is compared port by port, so it does not count as a change.
         # So are the rules of backends in them, one by one.
         sections = self._sections(attrs.evolve(layout, bound=frozenset()), desired.overrides, ())
@@ -190,7 +193,11 @@ class Renderer:
                 archetype.name: _digest(
                     self._archetype(archetype, layout.state_dir, desired.overrides)
                 )
-                for archetype in archetypes_of(desired.backends.values())
+                for archetype in (
+                    archetypes_of(desired.backends.values())
+                    if whole
+                    else {backend.archetype for backend in desired.backends.values()}
+                )
             },
         )
 

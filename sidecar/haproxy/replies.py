@@ -24,6 +24,8 @@ _PROCESS_LINE = re.compile(
     r"(?P<pid>\d+)\s+(?P<type>\w+)\s+(?:\[was: \d+\]\s+)?(?P<reloads>\d+)"
     r"(?:\s+\[failed: (?P<failed>\d+)\])?\s+\S+(?:\s+(?P<version>\S+))?\s*"
 )
+_PID = re.compile(r"^Pid: ([0-9]+)$", re.MULTILINE)
+_NO_BACKEND = "Can't find backend."
 _RELOAD = re.compile(r"Success=(?P<digit>[01])(?:\n--)?(?:\n(?P<log>.*))?", re.DOTALL)
 
 
@@ -138,6 +140,19 @@ def read_servers(text: str) -> tuple[ServerRow, ...]:
         return tuple(_server(line.split(" "), columns) for line in lines[2:] if line)
     except (ValueError, IndexError) as error:
         raise _unknown("show servers state", f"{lines[1]} … {error}") from error
+
+
+def read_servers_of(text: str) -> tuple[ServerRow, ...] | None:
+    """Read `show servers state BACKEND`; None where there is no such backend."""
+    return None if text.startswith(_NO_BACKEND) else read_servers(text)
+
+
+def read_worker(text: str) -> int:
+    """Read the worker's pid, and nothing else, out of `show info`."""
+    found = _PID.search(text)
+    if found is None:
+        raise _unknown("show info", text)
+    return int(found[1])
 
 
 # In the order of ServerRow's fields.

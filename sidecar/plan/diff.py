@@ -40,6 +40,7 @@ def plan(
     makes_backends: bool = False,
     lasting: Collection[str] = (),
     largest_certificate: int = SMALLEST_LIMIT,
+    whole: bool = True,
 ) -> Plan:
     """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
 
@@ -51,6 +52,7 @@ def plan(
     `makes_backends` says that backends can be made and deleted at run time; those that are
     `lasting` cannot be deleted.
     `largest_certificate` is how many bytes of one can be sent at run time.
+    Not `whole` are `desired` and `observed` where `scope` has cut both.
     """
     missing = [file for file in ALL_MAPS if file not in observed.maps]
     if missing:
@@ -92,7 +94,9 @@ def plan(
     }
     kept_routes = kept | waiting.keys()
     staying = kept_routes | allocation.misfits
-    maps.route(phases, desired.maps, fitting, observed, kept=staying, stubborn=stubborn)
+    maps.route(
+        phases, desired.maps, fitting, observed, kept=staying, stubborn=stubborn, whole=whole
+    )
     traits.treat(phases, desired.backends, allocation.location, observed, kept=kept_routes)
     _empty(phases, desired, observed, allocation, kept=kept, waiting=waiting)
     if makes_backends:

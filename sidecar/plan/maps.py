@@ -32,11 +32,13 @@ def route(
     *,
     kept: Collection[str] = (),
     stubborn: Collection[str] = (),
+    whole: bool = True,
 ) -> None:
     """Make every routing map hold exactly the desired entries whose backend has a place.
 
     Entries that lead to a `kept` backend stay, unless another app wants their key. A `stubborn`
-    map, of which some entry could not be changed by itself, is replaced whole.
+    map, of which some entry could not be changed by itself, is replaced whole. None is replaced
+    where what is desired and observed is not the `whole`.
     """
     for name in _ORDER:
         current = observed.maps[name.value]
@@ -49,7 +51,7 @@ def route(
             continue
         phases.entries += _changes(name.value, wanted, current)
         # Undone in the opposite order: a port's backend goes before its mode.
-        phases.removed_entries[:0] = _removals(name.value, wanted, current)
+        phases.removed_entries[:0] = _removals(name.value, wanted, current, whole=whole)
 
 
 def _leading_to(kept: Collection[str], name: MapName, observed: Observed) -> dict[str, str]:
@@ -93,10 +95,10 @@ def encode_entries(
 
 
 def _removals(
-    file: str, wanted: Mapping[str, str], current: Mapping[str, str | None]
+    file: str, wanted: Mapping[str, str], current: Mapping[str, str | None], *, whole: bool
 ) -> list[MapStep]:
     gone = sorted(set(current) - set(wanted))
-    if len(wanted) + _COST_OF_A_REPLACEMENT < len(gone):
+    if whole and len(wanted) + _COST_OF_A_REPLACEMENT < len(gone):
         return [ReplaceMap(file, wanted)]
     return [DeleteEntry(file, key, current[key] or "") for key in gone]
 

@@ -17,23 +17,30 @@ from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
+from sidecar.plan.known import Known
 from sidecar.plan.observed import Observed, State
+from sidecar.plan.scope import cut
 from sidecar.plan.steps import (
     AddEntry,
     AddServer,
+    BackendStep,
     CertificateStep,
     DeleteBackend,
     DeleteEntry,
     DeleteServer,
     Plan,
+    ReplaceMap,
+    ServerStep,
     SetEntry,
 )
 from sidecar.reconcile.apply import Applier, Result
+from sidecar.reconcile.attention import Attention
 from sidecar.reconcile.lasting import Lasting
 from sidecar.reconcile.observe import Observer
 
 _LONGEST_WAIT = 60.0
 _MOST_REFUSED = 1000  # of words that HAProxy refused; then all are forgotten
+_MOST_LOOKED_AT = 50  # backends that are asked about one by one
 _GRACE_UNSAID = 3.0  # Marathon's own default for taskKillGracePeriodSeconds
 _AFTER_GRACE = 5.0
 
@@ -100,6 +107,9 @@ class Cycle:
         self._stubborn: frozenset[str] = frozenset()
         self._refused_keywords: frozenset[tuple[str, ...]] = frozenset()
         self._look_closely = False
+        self._known: Known | None = None
+        self._attention = Attention()
+        self._whole = True
 
     @property
     def info(self) -> Mapping[str, str]:
@@ -123,27 +133,33 @@ class Cycle:
     def run(
         self,
         desired: Desired,
-        expected: Expected,
+        expected: Callable[[Desired, bool], Expected],
         protected: Collection[AppId],
         *,
         thorough: bool = False,
     ) -> CycleReport:
-        """Observe (see `Observer.observe`), plan, send.
+        """Observe (see `Observer.observe`), plan, send: all, or what has changed.
+
+        `expected` gives what the skeleton would state; its second argument says whether that is
+        asked for all that is desired.
 
         Raises:
             RuntimeUnavailableError: HAProxy does not answer.
         """
         started = self._clock()
-        self._remember_graces(desired)
+        self._whole |= thorough
         with self._connection() as api:
+            part = None if self._whole else self._part(desired, protected, api)
             # What we changed ourselves is not believed either, before HAProxy has said so.
             closely = thorough or self._look_closely
-            observed = self._observer.observe(api, thorough=closely)
+            wanted, observed = part or (desired, self._observer.observe(api, thorough=closely))
+            whole = part is None
+            self._remember_graces(wanted)
             todo = plan(
-                desired,
+                wanted,
                 observed,
-                expected,
-                expired=self._expired(observed),
+                expected(wanted, whole),
+                expired=self._expired(observed, whole=whole),
                 protected=protected,
                 stubborn=self._stubborn,
                 static_cookies=self.capabilities.static_cookies,
@@ -151,9 +167,13 @@ class Cycle:
                 makes_backends=self.capabilities.makes_backends,
                 lasting=self._lasting.of(observed.worker),
                 largest_certificate=self.capabilities.largest_certificate,
+                whole=whole,
             )
             results = Applier(self._state_dir, self.capabilities).apply(todo.steps, api)
-        self._note_leaving(desired, observed, results)
+            known = Known(observed) if whole or self._known is None else self._known
+            self._known = known
+            self._learn(known, results, api)
+        self._note_leaving(desired, observed, results, whole=whole)
         self._note_refused(results)
         self._lasting.note(results)
         self._look_closely = any(isinstance(each.step, CertificateStep) for each in results)
@@ -163,7 +183,41 @@ class Cycle:
             if result.outcome == "refused"
             and isinstance(result.step, AddEntry | SetEntry | DeleteEntry)
         )
-        return CycleReport(observed, todo, results, self._clock() - started)
+        self._attention.note(desired, protected, results, wants_reload=bool(todo.reasons))
+        self._whole = self._look_closely or any(
+            isinstance(each.step, ReplaceMap) for each in results
+        )
+        return CycleReport(known.observed, todo, results, self._clock() - started)
+
+    def forget(self) -> None:
+        """Have the next cycle look at everything."""
+        self._whole = True
+
+    def _part(
+        self, desired: Desired, protected: Collection[AppId], api: RuntimeApi
+    ) -> tuple[Desired, Observed] | None:
+        """What has changed since the last cycle, and what HAProxy has of that; None for all."""
+        known = self._known
+        scope = self._attention.scope(desired, protected, known) if known is not None else None
+        if known is None or scope is None:
+            return None
+        makes_backends = self.capabilities.makes_backends
+        _, observed = cut(scope, desired, known, makes_backends=makes_backends)
+        worker, servers = self._observer.look_at(sorted(observed.backends), api)
+        if worker != known.observed.worker or None in servers.values():
+            return None  # somebody reloaded it, or changed what we thought to know
+        known.learn_servers(servers)
+        return cut(scope, desired, known, makes_backends=makes_backends)
+
+    def _learn(self, known: Known, results: Collection[Result], api: RuntimeApi) -> None:
+        """Take what was confirmed into what is known, and ask how the servers are now."""
+        done = [result.step for result in results if result.outcome == "done"]
+        known.learn_entries(
+            [step for step in done if isinstance(step, AddEntry | SetEntry | DeleteEntry)]
+        )
+        touched = {step.backend for step in done if isinstance(step, ServerStep | BackendStep)}
+        if touched and len(touched) <= _MOST_LOOKED_AT:
+            known.learn_servers(self._observer.look_at(sorted(touched), api)[1])
 
     def _static(self, backend: Backend) -> str:
         """The word for which no server of this backend can be made at run time, if there is one."""
@@ -194,7 +248,7 @@ class Cycle:
             grace = backend.kill_grace_seconds
             self._grace[name] = _GRACE_UNSAID if grace is None else grace
 
-    def _expired(self, observed: Observed) -> frozenset[tuple[str, ServerName]]:
+    def _expired(self, observed: Observed, *, whole: bool) -> frozenset[tuple[str, ServerName]]:
         now = self._clock()
         there = {
             (place, name)
@@ -202,14 +256,22 @@ class Cycle:
             for name, server in servers.items()
             if server.state is State.MAINT  # one that is back in use leaves anew, if ever
         }
-        self._leaving = {key: due for key, due in self._leaving.items() if key in there}
+        self._leaving = {
+            key: due
+            for key, due in self._leaving.items()
+            if key in there or not (whole or key[0] in observed.backends)
+        }
         return frozenset(key for key, due in self._leaving.items() if due <= now)
 
     def _note_leaving(
-        self, desired: Desired, observed: Observed, results: Collection[Result]
+        self,
+        desired: Desired,
+        observed: Observed,
+        results: Collection[Result],
+        *,
+        whole: bool,
     ) -> None:
         """Give each server that waits for its streams a time at which they are cut."""
-        alive = {server.name for backend in desired.backends.values() for server in backend.servers}
         for result in results:
             step = result.step
             if not isinstance(step, DeleteServer):
@@ -222,11 +284,19 @@ class Cycle:
                 grace = self._grace.get(row.owner) if row and row.owner else None
                 wait = (_GRACE_UNSAID if grace is None else grace) + _AFTER_GRACE
                 # A task that goes on elsewhere in the configuration is not about to be killed.
-                wait = _LONGEST_WAIT if step.name in alive else min(wait, _LONGEST_WAIT)
-                self._leaving[key] = self._clock() + wait
-        owners = {row.owner for row in observed.rows().values()}
-        self._grace = {
-            name: grace
-            for name, grace in self._grace.items()
-            if name in owners or name in desired.backends
-        }
+                wait = _LONGEST_WAIT if _is_wanted(step.name, desired) else wait
+                self._leaving[key] = self._clock() + min(wait, _LONGEST_WAIT)
+        if whole:
+            owners = {row.owner for row in observed.rows().values()}
+            self._grace = {
+                name: grace
+                for name, grace in self._grace.items()
+                if name in owners or name in desired.backends
+            }
+
+
+def _is_wanted(name: ServerName, desired: Desired) -> bool:
+    """Whether some backend is to have a server of this name."""
+    return any(
+        server.name == name for backend in desired.backends.values() for server in backend.servers
+    )

@@ -50,6 +50,10 @@ class Derivation:
         self.templates = templates or OperatorTemplates()
         self.snapshot = snapshot or Snapshot(await_health=rules.health_check)
         self._forms: dict[AppId, _Form] = {}
+        self._formless: set[AppId] = set()
+        """Apps of which no good form is known."""
+        self._untaken: set[AppId] = set()
+        """Apps whose good form may not be the one that HAProxy took last."""
         self._parts: dict[AppId, AppPart] = {}
         self._composition = Composition()
         self._resolved: dict[str, str] = {}
@@ -59,6 +63,8 @@ class Derivation:
         """A second one that can go another way; used to look at a full fetch before it counts."""
         other = Derivation(self._rules, self.snapshot.copy(), self.templates)
         other._forms = dict(self._forms)
+        other._formless = set(self._formless)
+        other._untaken = set(self._untaken)
         other._parts = dict(self._parts)
         other._composition = self._composition.copy()
         other._resolved = dict(self._resolved)
@@ -116,7 +122,7 @@ class Derivation:
         """Take a definition out of an app's history that can be used."""
         form = self._forms.get(app_id)
         if form is not None and form.good is None and good.labels not in form.refused:
-            self._forms[app_id] = attrs.evolve(form, good=good)
+            self._note_form(app_id, attrs.evolve(form, good=good))
 
     def refuse(self, reasons: Mapping[AppId, str]) -> None:
         """HAProxy does not take these apps' raw configuration: back to what it last took.
@@ -130,16 +136,28 @@ class Derivation:
             refused = (form.good.labels, *form.refused)[:_MOST_REFUSED]
             back = form.taken if form.taken and form.taken.labels not in refused else None
             problem = Problem(app_id, "configuration", reason)
-            self._forms[app_id] = attrs.evolve(
-                form, problems=(*form.problems, problem), good=back, taken=back, refused=refused
+            problems = (*form.problems, problem)
+            self._note_form(
+                app_id,
+                attrs.evolve(form, problems=problems, good=back, taken=back, refused=refused),
             )
 
     def take(self) -> None:
         """HAProxy took everything as it is now."""
         self.templates.take()
-        for app_id, form in self._forms.items():
-            if form.taken is not form.good and form.good is not None:
+        for app_id in self._untaken:
+            form = self._forms.get(app_id)
+            if form is not None and form.good is not None:
                 self._forms[app_id] = attrs.evolve(form, taken=form.good)
+        self._untaken.clear()
+
+    def _note_form(self, app_id: AppId, form: _Form) -> None:
+        self._forms[app_id] = form
+        self._untaken.add(app_id)
+        if form.good is None:
+            self._formless.add(app_id)
+        else:
+            self._formless.discard(app_id)
 
     def without_form(self) -> frozenset[AppId]:
         """Apps of which only unusable definitions are known.
@@ -148,8 +166,7 @@ class Derivation:
         """
         known = self.snapshot
         unreadable = {app_id for app_id in known.unreadable if app_id not in known}
-        bad = {app_id for app_id, form in self._forms.items() if form.good is None}
-        return frozenset(unreadable | bad)
+        return frozenset(unreadable | self._formless)
 
     def is_pod(self, app_id: AppId) -> bool:
         """Whether what is known of this id is a pod."""
@@ -205,6 +222,7 @@ class Derivation:
         unreadable = () if reason is None else (Problem(app_id, "definition", reason),)
         if state is None:
             self._forms.pop(app_id, None)
+            self._formless.discard(app_id)
             return AppPart(app_id, problems=unreadable)
         part = derive_app(state, self._rules, self._resolved)
         return attrs.evolve(part, problems=(*part.problems, *unreadable))
@@ -215,7 +233,8 @@ class Derivation:
         record = self.snapshot[app_id]
         form = self._forms.get(app_id)
         if form is None or form.newest is not record.app:
-            form = self._forms[app_id] = _next_form(record.app, form)
+            form = _next_form(record.app, form)
+            self._note_form(app_id, form)
         return AppState(record.current(), form.good, form.problems, record.older, record.health())
 
 

@@ -18,6 +18,7 @@ from sidecar.errors import HaproxyError, SidecarError, StateFolderError
 from sidecar.haproxy.config import Rendered, Renderer
 from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import true_name_reasons
+from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
 from sidecar.plan.ports import write_ranges
 from sidecar.plan.steps import Reason
@@ -188,8 +189,9 @@ class Driver:
                 self.look()
             before = self.desired
             self._want_now(wants)
-            expected = self._renderer.expected(self.desired, self._ports.layout)
-            report = self._cycle.run(self.desired, expected, wants.protected(), thorough=audit)
+            report = self._cycle.run(
+                self.desired, self._expected, wants.protected(), thorough=audit
+            )
         except HaproxyError as error:
             self._lost(error, wants)
             return _LOOK_AGAIN
@@ -204,6 +206,9 @@ class Driver:
         stuck = not any(result.outcome in {"done", "waiting"} for result in report.results)
         self._stuck = min(self._stuck + 1, _MOST_PATIENT) if stuck else 0
         return float(_LOOK_AGAIN * 2**self._stuck)
+
+    def _expected(self, desired: Desired, whole: bool) -> Expected:  # noqa: FBT001 (of two)
+        return self._renderer.expected(desired, self._ports.layout, whole=whole)
 
     def _want_now(self, wants: Wants) -> None:
         """Settle what is desired, with the service ports that can be had for it."""

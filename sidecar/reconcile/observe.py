@@ -13,6 +13,7 @@ from sidecar.haproxy.commands import (
     show_certificates,
     show_crt_list,
     show_map,
+    show_servers,
 )
 from sidecar.haproxy.config import FACT_PREFIX, NOTHING
 from sidecar.haproxy.runtime import RuntimeApi
@@ -80,6 +81,22 @@ class Observer:
             self._facts_of(api),
             self._certificates_of(worker, noted, loaded, replies.read_crt_list(listed), api),
         )
+
+    def look_at(
+        self, places: Collection[str], api: RuntimeApi
+    ) -> tuple[int, dict[str, dict[ServerName, ObservedServer] | None]]:
+        """The worker, and the servers of these backends; None for one that is not there.
+
+        Raises:
+            RuntimeUnavailableError: it does not answer.
+            ReplyError: it answers what we cannot read.
+        """
+        info, *servers = api.ask_all(["show info", *map(show_servers, places)])
+        found: dict[str, dict[ServerName, ObservedServer] | None] = {}
+        for place, text in zip(places, servers, strict=True):
+            rows = replies.read_servers_of(text)
+            found[place] = None if rows is None else _with_servers((place,), rows)[place]
+        return replies.read_worker(info), found
 
     def _certificates_of(
         self,

@@ -42,6 +42,7 @@ def test_an_entry_that_no_command_can_name_goes_with_its_whole_table(
     wheel.say(f"add map {folder}/domain2backend.map {key} x")
     assert domains(wheel) != {"web.test"}
 
+    wheel.follow(audit=True)
     eventually(lambda: not wheel.follow())
 
     assert domains(wheel) == {"web.test"}
@@ -51,7 +52,7 @@ def test_an_entry_that_no_command_can_name_goes_with_its_whole_table(
 def test_a_cleared_ledger_costs_no_request_and_is_cured_by_a_reload(wheel: Wheel) -> None:
     """Whose a backend is cannot be told any more; what it serves it serves on."""
     wheel.say(f"clear map {wheel.settings.state_dir}/backend2app.map")
-    wheel.follow()
+    wheel.follow(audit=True)
 
     assert get(wheel.settings.http_port, Host="web.test").task == ONE
     assert wheel.reload_when_due()

@@ -415,6 +415,7 @@ def test_what_depends_on_a_refused_certificate_is_not_sent(site: Site) -> None:
     assert [result.outcome for result in results] == [*outcomes, *["done"] * 4, "skipped"]
     assert "nonsense" not in repr([(result.step, result.commands) for result in results])
     assert site.shows(known("two.test"), "two.test")
+    site.wheel.follow(audit=True)
     site.settle()
     assert site.shows(known("default.test"), "two.test")
 
