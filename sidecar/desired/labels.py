@@ -37,7 +37,7 @@ from sidecar.desired.readers import (
 )
 from sidecar.desired.templates.filling import TemplateError
 from sidecar.desired.templates.reading import read_for_app
-from sidecar.desired.templates.table import TEMPLATES
+from sidecar.desired.templates.table import TEMPLATES, WITHOUT_EFFECT
 
 
 @attrs.frozen
@@ -195,19 +195,11 @@ LABELS: tuple[Label, ...] = (
 )
 
 
-_USED_NOWHERE = frozenset(
-    {
-        *("HTTPS_FRONTEND_AUTH_ACL_ONLY", "HTTPS_FRONTEND_AUTH_REQUEST_ONLY"),
-        "HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH",
-    }
-)
-"""Templates that marathon-lb has and never uses."""
-
 TEMPLATE_LABELS = tuple(
     template
     for template in TEMPLATES.values()
     if template.by_app
-    and template.name not in _USED_NOWHERE
+    and template.name not in WITHOUT_EFFECT
     # HTTP_BACKEND_REDIR is both: as a label it says where to, in marathon-lb too.
     and template.name not in {label.name for label in LABELS}
 )

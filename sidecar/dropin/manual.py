@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from sidecar.desired.labels import LABELS
+from sidecar.desired.labels import LABELS, TEMPLATE_LABELS
+from sidecar.desired.templates.pieces import Template
+from sidecar.desired.templates.table import TEMPLATES, WITHOUT_EFFECT
 from sidecar.dropin.table import FLAGS, VARIABLES, Flag, Variable
 
 _WIDTH = 88
@@ -39,6 +41,13 @@ def chapters() -> tuple[Chapter, ...]:
             "{n} is the port's place in the app's definition, counted from 0.",
             tuple((f"HAPROXY_{{n}}_{row.name}", row.manual) for row in LABELS),
         ),
+        Chapter(
+            "Templates",
+            "Pieces of HAProxy's configuration. A file of this name in a folder of --templates, or"
+            " an environment variable, replaces one for all apps; a label, where there is one,"
+            " for port {n} of an app.",
+            tuple((f"HAPROXY_{name}", _template_text(row)) for name, row in TEMPLATES.items()),
+        ),
     )
 
 
@@ -68,8 +77,37 @@ def _flag_text(row: Flag) -> str:
     return f"{row.becomes}{why}{shown}"
 
 
+def _template_text(row: Template) -> str:
+    place = row.place.value
+    parts = [row.manual, f"Part of {place}."]
+    if row.placeholders:
+        named = ", ".join(f"{{{name}}}" for name in row.placeholders)
+        parts.append(f"It may name {named}.")
+    if row in TEMPLATE_LABELS:
+        parts.append(f"Label: HAPROXY_{{n}}_{row.name}.")
+    if row.name in WITHOUT_EFFECT:
+        parts.append("It has no effect here.")
+    return " ".join(parts)
+
+
 def _variable_text(row: Variable) -> str:
     return f"{row.becomes} Default: {row.default}." if row.default else row.becomes
+
+
+def templates_markdown() -> str:
+    """The table of docs/templates.md."""
+    rows = [
+        f"| `{row.name}` | {_placeholders(row)} | {'yes' if row in TEMPLATE_LABELS else 'no'}"
+        f" | {row.manual}{' It has no effect here.' if row.name in WITHOUT_EFFECT else ''} |"
+        for row in TEMPLATES.values()
+    ]
+    return "\n".join(
+        ["| template | may name | by label | what it is |", "|---|---|---|---|", *rows]
+    )
+
+
+def _placeholders(row: Template) -> str:
+    return " ".join(f"`{name}`" for name in row.placeholders)
 
 
 def markdown() -> str:

@@ -353,8 +353,9 @@ def _frontend_heads(overrides: Overrides, layout: Layout) -> dict[str, str]:
 
 def _map_rules(section: str, overrides: Overrides, layout: Layout) -> str:
     """How the operator would have the maps looked up, in the place of our rule for hosts or ids."""
+    values = {"haproxy_dir": layout.state_dir, "hostname": ""}  # it is for no host alone
     return "".join(
-        fill(TEMPLATES[name], overrides.texts[name], {"haproxy_dir": layout.state_dir})
+        fill(TEMPLATES[name], overrides.texts[name], values)
         for name in _MAP_RULES.get(section, ())
         if name in overrides.texts
     ).rstrip()

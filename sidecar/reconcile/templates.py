@@ -12,7 +12,7 @@ import structlog
 from sidecar.desired.templates.filling import TemplateError
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 from sidecar.desired.templates.reading import read_template
-from sidecar.desired.templates.table import TEMPLATES
+from sidecar.desired.templates.table import TEMPLATES, WITHOUT_EFFECT
 from sidecar.errors import UsageError
 
 log = structlog.get_logger("sidecar")
@@ -40,6 +40,8 @@ class OperatorTemplates:
         self.current = self._read()
         self._taken: Overrides | None = None if self.current.texts else self.current
         self._refused: Overrides | None = None
+        if idle := sorted(WITHOUT_EFFECT & self.current.texts.keys()):
+            log.warning("templates without effect", names=", ".join(idle))
 
     def refresh(self) -> None:
         """Read again; what cannot be used leaves the last good ones in place, and is told."""

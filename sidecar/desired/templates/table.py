@@ -11,3 +11,14 @@ TEMPLATES: Mapping[str, Template] = {
     template.name: template
     for template in sorted((*HEADS, *FRONTENDS, *BACKENDS), key=lambda template: template.name)
 }
+
+USED_NOWHERE = frozenset(
+    {
+        *("HTTPS_FRONTEND_AUTH_ACL_ONLY", "HTTPS_FRONTEND_AUTH_REQUEST_ONLY"),
+        "HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH",
+    }
+)
+"""Templates that marathon-lb names and never uses."""
+
+WITHOUT_EFFECT = USED_NOWHERE | {name for name in TEMPLATES if "_GROUPED_" in name}
+"""Those, and what belongs to --group-https-by-vhost, which we do not have yet."""

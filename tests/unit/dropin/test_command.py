@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from sidecar import app
 from sidecar.cli import main
 from sidecar.desired.labels import LABELS
-from sidecar.dropin.manual import Chapter, manual, markdown
+from sidecar.desired.templates.table import TEMPLATES
+from sidecar.dropin.manual import Chapter, chapters, manual, markdown, templates_markdown
 from sidecar.dropin.table import FLAGS, VARIABLES
 from sidecar.settings import Settings
 from tests.builders import VERSION, a_task
@@ -185,3 +186,19 @@ def test_secrets_are_not_among_the_settings_that_are_shown(
     settings, result = started(monkeypatch, tmp_path, "sse", *words)
 
     assert "a-secret-word" not in repr(settings) + result.output
+
+
+def test_the_document_of_templates_has_the_table() -> None:
+    """Made from what the code reads."""
+    assert templates_markdown() in _DOCUMENT.with_name("templates.md").read_text()
+
+
+def test_the_manual_tells_of_every_template() -> None:
+    """With its placeholders, and whether a label replaces it."""
+    text = " ".join(manual(chapters()).split())
+
+    for name, template in TEMPLATES.items():
+        assert f" HAPROXY_{name} " in text
+        assert all(f"{{{placeholder}}}" in text for placeholder in template.placeholders)
+    assert "Label: HAPROXY_{n}_BACKEND_HEAD." in text
+    assert "Label: HAPROXY_{n}_HEAD." not in text
