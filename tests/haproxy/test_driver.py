@@ -154,6 +154,9 @@ def test_a_killed_haproxy_is_started_again_with_what_is_wanted_now(
     master = wheel.engine.master.processes().master_pid
     os.killpg(master, signal.SIGKILL)
     eventually(lambda: not wheel.engine.is_running())
+    # Its worker may end a moment later, and a port that is held yet is another story.
+    held = sorted({service_port, *wheel.ports.layout.reserved})
+    eventually(lambda: not wheel.engine.busy(held))
     wheel.wants.apps = [web(service_port, ports[TWO])]
 
     with capture_logs() as lines:
