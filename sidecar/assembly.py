@@ -105,6 +105,7 @@ def layout(settings: Settings) -> Layout:
         spares_each=settings.spares_each,
         maxconn=settings.maxconn if room_for_maxconn(settings) else 0,
         second_socket=settings.second_socket,
+        hosts_apart=settings.group_https_by_vhost and bool(settings.https_port),
         largest_maxconn=None if settings.beside else most_connections(),
     )
 

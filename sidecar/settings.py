@@ -132,6 +132,11 @@ class Settings:
         metavar="PATH",
         several=True,
     )
+    group_https_by_vhost: bool = _switch(
+        "Frontends",
+        "Virtual hosts with SSL_CERT or BIND_OPTIONS terminate TLS in their own way, told apart by"
+        " SNI.",
+    )
     templates: tuple[str, ...] = _option(
         (),
         "HAProxy",

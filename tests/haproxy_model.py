@@ -394,7 +394,7 @@ def resolved(observed: Observed) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for name in MapName:
         for key, value in observed.maps[name.value].items():
-            if name in {MapName.PORT_MODE, MapName.WILDCARD} or value is None:
+            if name in {MapName.PORT_MODE, MapName.WILDCARD, MapName.VHOST} or value is None:
                 continue
             if name is not MapName.PORT or modes.get(key) is not None:
                 found[name.value, key] = value.rpartition(" ")[2]

@@ -19,13 +19,15 @@ class PortRules:
 
     `assigned` is the range for IP-per-task apps without service ports of their own; `reserved`
     are the ports of the other frontends; `busy` maps a port that another program holds to how
-    that showed, and `absent` an address that this machine does not have likewise.
+    that showed, and `absent` an address that this machine does not have likewise. `hosts_apart`
+    says that each virtual host may terminate TLS in a way of its own.
     """
 
     assigned: range = range(10050, 10101)
     reserved: frozenset[int] = frozenset()
     busy: Mapping[int, str] = attrs.field(factory=dict)
     absent: Mapping[str, str] = attrs.field(factory=dict)
+    hosts_apart: bool = False
 
 
 def port_owners(

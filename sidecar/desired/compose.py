@@ -38,6 +38,7 @@ from sidecar.desired.routes import Rule, host_entries, rules_of, wildcards_over
 from sidecar.desired.tables import Tables
 from sidecar.desired.templates.filling import TemplateError
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
+from sidecar.desired.vhosts import entry_of, vhost_of, wishes_of
 from sidecar.marathon.schema import AppId
 
 _K = TypeVar("_K", bound=str | int)
@@ -148,6 +149,8 @@ class Composition:
             self._stale_numbers.update(self._ports, self._idle)
         if rules.assigned != self._port_rules.assigned:
             self._stale_assignment = True
+        if rules.hosts_apart != self._port_rules.hosts_apart:
+            self._stale_hosts.update(self._rules)
         if rules != self._port_rules:
             self._stale_numbers.update(self._ports, self._idle)
         if incumbents != self._incumbents:
@@ -271,6 +274,8 @@ class Composition:
             if old.get(host) != new.get(host):
                 self._rules.change(host, name, new.get(host))
                 self._stale_hosts.add(host)
+        if wishes_of(before) != wishes_of(port):
+            self._stale_hosts.update(new)
         for each in (before, port):
             if each is not None and each.archetype.mode is Mode.HTTP:
                 app_id = each.known_as.lower()
@@ -292,6 +297,22 @@ class Composition:
         self._tables.blame(("host", host), lost)
         for name in _HOST_MAPS:
             self._tables.put_entries(name, host, entries.get(name, {}))
+        self._settle_tls(host, wildcards)
+
+    def _settle_tls(self, host: str, wildcards: Sequence[str]) -> None:
+        problems: list[Problem] = []
+        vhost, under_own = None, False
+        if self._port_rules.hosts_apart:
+            vhost = vhost_of(host, self._ports_at(host), problems)
+            under_own = any(vhost_of(name, self._ports_at(name), []) for name in wildcards)
+        here = bool(self._rules.of(host))
+        self._tables.blame(("tls", host), problems)
+        self._tables.put_vhost(host, vhost)
+        entries = entry_of(host, vhost, under_own=under_own) if here else {}
+        self._tables.put_entries(MapName.VHOST, host, entries)
+
+    def _ports_at(self, host: str) -> list[PortPart]:
+        return [self._served[name] for name in sorted(self._rules.of(host))]
 
     def _rules_at(self, host: str) -> list[Rule]:
         found = self._rules.of(host)

@@ -12,12 +12,18 @@ from typing import NewType
 
 import attrs
 
-from sidecar.desired.certificates import Certificate
+from sidecar.desired.certificates import CRT_LIST, Certificate
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 from sidecar.marathon.schema import AppId
 
 BackendName = NewType("BackendName", str)
 ServerName = NewType("ServerName", str)
+
+VHOST_PREFIX = "vhost:"
+SHARED_VHOST = f"{VHOST_PREFIX}shared"
+"""The frontend of all hosts that have none of their own."""
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.-]")
+_LONGEST_HOST = 60
 
 
 class Mode(enum.Enum):
@@ -44,6 +50,8 @@ class MapName(enum.Enum):
     """service port -> backend"""
     WILDCARD = "wildcard2host.map"
     """what follows `*.` in a host with a wildcard -> that host, as the maps above have it"""
+    VHOST = "vhost2frontend.map"
+    """host -> the frontend that terminates its TLS, where each may have one; `only` behind it"""
 
 
 class TraitMap(enum.Enum):
@@ -260,6 +268,38 @@ class FrontRules:
 
 
 @attrs.frozen
+class Vhost:
+    """A virtual host with a TLS frontend of its own, as one app asks for it."""
+
+    host: str
+    app_id: AppId
+    certificates: tuple[str, ...] = ()
+    options: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its frontend; no app's backend has a colon."""
+        plain = _NOT_IN_A_NAME.sub("_", self.host)[:_LONGEST_HOST]
+        return f"{VHOST_PREFIX}{plain}-{self.socket}"
+
+    @property
+    def socket(self) -> str:
+        """Short, and another for each host."""
+        return hashlib.sha256(self.host.encode()).hexdigest()[:8]
+
+    @property
+    def digest(self) -> str:
+        """Changes when HAProxy would have to terminate its TLS otherwise."""
+        return hashlib.sha256(self.words().encode()).hexdigest()[:12]
+
+    def words(self, crt_list: str = CRT_LIST, place: Callable[[str], str] = str) -> str:
+        """Its bind line from `ssl` on; without certificates of its own it has those of the list."""
+        own = [word for path in self.certificates for word in ("crt", place(path))]
+        words = ["ssl", *(own or ["crt-list", crt_list]), "alpn", "h2,http/1.1", self.options]
+        return " ".join(words).rstrip()
+
+
+@attrs.frozen
 class Target:
     """A map value that names a backend; `rank` orders rules within a host, smaller wins."""
 
@@ -305,6 +345,8 @@ class Desired:
     """Whose each service port is, also of apps that have no task at the moment."""
     frontends: Mapping[int, Frontend] = attrs.field(factory=dict)
     """The service ports that are bound in a way of their own."""
+    vhosts: Mapping[str, Vhost] = attrs.field(factory=dict)
+    """The hosts that terminate TLS in a way of their own, where hosts are told apart by SNI."""
     overrides: Overrides = NO_OVERRIDES
     """The templates that the operator replaced."""
     certificates: tuple[Certificate, ...] = ()
@@ -314,6 +356,7 @@ class Desired:
 
     @property
     def certificate_paths(self) -> frozenset[str]:
-        """The paths of certificates that frontends of service ports name."""
-        named = (frontend.certificates for frontend in self.frontends.values())
-        return frozenset(path for paths in named for path in paths)
+        """The paths of certificates that frontends of service ports and of hosts name."""
+        ports = (frontend.certificates for frontend in self.frontends.values())
+        hosts = (vhost.certificates for vhost in self.vhosts.values())
+        return frozenset(path for paths in (*ports, *hosts) for path in paths)

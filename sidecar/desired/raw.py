@@ -1,7 +1,8 @@
 """Which apps bring raw configuration, and what would be desired without it.
 
 Raw is what a label says in HAProxy's own words: lines of a backend's section, sections that those
-need, words of its servers, rules in frontends, the bind line of a service port. Whether HAProxy
+need, words of its servers, rules in frontends, the bind line of a service port or of a virtual
+host. Whether HAProxy
 takes it, only HAProxy can tell.
 """
 
@@ -18,7 +19,8 @@ def raw_apps(desired: Desired) -> tuple[AppId, ...]:
     found = {backend.app_id for backend in desired.backends.values() if backend.plain is not None}
     found.update(rules.app_id for rules in desired.front_rules if rules.own)
     owners = {port: _owner(desired, port) for port in desired.frontends}
-    return tuple(sorted({*found, *(owner for owner in owners.values() if owner is not None)}))
+    hosts = {vhost.app_id for vhost in desired.vhosts.values()}
+    return tuple(sorted({*found, *hosts, *(each for each in owners.values() if each is not None)}))
 
 
 def with_raw_of(desired: Desired, apps: Collection[AppId]) -> Desired:
@@ -39,6 +41,7 @@ def with_raw_of(desired: Desired, apps: Collection[AppId]) -> Desired:
             for rules in desired.front_rules
             if (kept := rules if rules.app_id in apps or not rules.own else rules.plain)
         ),
+        vhosts={host: each for host, each in desired.vhosts.items() if each.app_id in apps},
     )
 
 

@@ -18,6 +18,7 @@ from sidecar.desired.model import (
     Problem,
     Target,
     Value,
+    Vhost,
 )
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 
@@ -31,6 +32,7 @@ class Tables:
         self._entries: dict[tuple[MapName, str], Mapping[str, Value]] = {}
         self._owners: dict[int, BackendName] = {}
         self._frontends: dict[int, Frontend] = {}
+        self._vhosts: dict[str, Vhost] = {}
         self._rules: dict[BackendName, tuple[FrontRules, ...]] = {}
         self._problems: dict[Hashable, tuple[Problem, ...]] = {}
         self._changed: set[object] = set()
@@ -44,6 +46,7 @@ class Tables:
         other._entries = dict(self._entries)
         other._owners = dict(self._owners)
         other._frontends = dict(self._frontends)
+        other._vhosts = dict(self._vhosts)
         other._rules = dict(self._rules)
         other._problems = dict(self._problems)
         other._changed = set(self._changed)
@@ -69,6 +72,10 @@ class Tables:
     def put_frontend(self, number: int, frontend: Frontend | None) -> None:
         """A service port's own frontend."""
         self._put(self._frontends, number, frontend, "frontends")
+
+    def put_vhost(self, host: str, vhost: Vhost | None) -> None:
+        """A virtual host that terminates TLS in a way of its own."""
+        self._put(self._vhosts, host, vhost, "vhosts")
 
     def put_entries(self, name: MapName, key: str, entries: Mapping[str, Value]) -> None:
         """All entries of a map that hang on a key."""
@@ -106,6 +113,7 @@ class Tables:
             _sorted(self._problems.values()) if "problems" in changed else last.problems,
             dict(self._owners) if "owners" in changed else last.port_owners,
             dict(self._frontends) if "frontends" in changed else last.frontends,
+            dict(self._vhosts) if "vhosts" in changed else last.vhosts,
             overrides,
             front_rules=self._front_rules()
             if changed & {"rules", MapName.APP}

@@ -116,8 +116,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "--group-https-by-vhost",
         "switch",
-        "Nothing yet.",
-        gone="client certificates for each host are not supported yet",
+        "Virtual hosts whose apps have SSL_CERT or BIND_OPTIONS terminate TLS with these"
+        " certificates and options; SNI tells hosts apart.",
+        ours="group_https_by_vhost",
     ),
     Flag(
         "--ssl-certs",

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sidecar.desired.certificates import Certificate, file_of
-from sidecar.desired.model import Frontend
+from sidecar.desired.certificates import CRT_LIST, Certificate, file_of
+from sidecar.desired.model import Frontend, Vhost
 from sidecar.plan.ports import write_ranges
 
 _RANGES_IN_A_LINE = 20  # HAProxy's configuration lines are at most 2048 characters
@@ -25,6 +25,11 @@ def own_line(frontend: Frontend, bind: str, copies: Mapping[str, str]) -> str:
         address = f"[{address}]"
     words = frontend.words(lambda path: copies.get(path, path))
     return f"{address}:{frontend.port} {words}".rstrip()
+
+
+def vhost_words(vhost: Vhost, state_dir: str, copies: Mapping[str, str]) -> str:
+    """How a virtual host with a frontend of its own terminates TLS."""
+    return vhost.words(f"{state_dir}/{CRT_LIST}", lambda path: copies.get(path, path))
 
 
 def copies_of(certificates: Iterable[Certificate], state_dir: str) -> dict[str, str]:

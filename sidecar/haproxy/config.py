@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 import attrs
 import jinja2
 
-from sidecar.desired.certificates import CRT_LIST
 from sidecar.desired.front_rules import STATE_DIR
 from sidecar.desired.model import (
     CHECK_TIMEOUTS,
@@ -22,6 +21,7 @@ from sidecar.desired.model import (
     Backend,
     Check,
     Desired,
+    Door,
     Frontend,
     FrontRules,
     Mode,
@@ -35,8 +35,8 @@ from sidecar.desired.templates.head import Head, read_head
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.desired.templates.table import TEMPLATES
 from sidecar.desired.templates.wording import lines_of, quoted
-from sidecar.haproxy.binds import copies_of, own_line, range_lines
-from sidecar.haproxy.map_files import map_texts
+from sidecar.haproxy.binds import copies_of, own_line, range_lines, vhost_words
+from sidecar.haproxy.map_files import certificate_texts, map_texts
 from sidecar.haproxy.proxies import Proxies
 from sidecar.plan import facts as stated
 from sidecar.plan.facts import Expected
@@ -82,7 +82,7 @@ class Layout:
     stands for. HAProxy does not start with more than `largest_maxconn`. A frontend whose port is
     None is left out. `bound` are the service ports to bind, out of `service_ports` (the setting's
     text) and whatever apps ask for beside it. An HAProxy that `makes_backends` at run time gets no
-    spares.
+    spares. `hosts_apart` has SNI pick a frontend for each virtual host that has one of its own.
     """
 
     state_dir: str
@@ -101,6 +101,7 @@ class Layout:
     maxconn: int = 0
     largest_maxconn: int | None = None
     second_socket: str = ""
+    hosts_apart: bool = False
 
     @property
     def reserved(self) -> frozenset[int]:
@@ -145,6 +146,7 @@ class Renderer:
         # A port is bound once: what has a frontend of its own is cut out of the range.
         cut = attrs.evolve(layout, bound=layout.bound - frozenset(desired.frontends))
         sections = dict(self._sections(cut, desired.overrides, desired.front_rules))
+        own = [*self._vhosts(desired, layout), *self._own_frontends(desired, layout)]
         text = self._template("haproxy.cfg.j2").render(
             global_section=sections.pop("GLOBAL"),
             facts=stated.in_pieces(
@@ -154,12 +156,13 @@ class Renderer:
                     stated.FRONTENDS: write_ranges(layout.reserved),
                     stated.OWN_PORTS: stated.write_digests(stated.own_ports(desired.frontends)),
                     stated.RULES: stated.write_digests(stated.front_rules(desired.front_rules)),
+                    stated.VHOSTS: stated.write_digests(stated.own_vhosts(desired.vhosts)),
                     stated.ARCHETYPES: stated.write_digests(expected.archetypes),
                 }
             ),
             nothing=NOTHING,
             head=_head_of(desired.overrides, layout).sections,
-            frontends="\n\n".join([*sections.values(), *self._own_frontends(desired, layout)]),
+            frontends="\n\n".join([*sections.values(), *own]),
             archetypes=[
                 self._archetype(archetype, layout.state_dir, desired.overrides)
                 for archetype in archetypes
@@ -171,7 +174,9 @@ class Renderer:
                 for number in range(size)
             ],
         )
-        return Rendered(text, map_texts(desired, pools), _certificate_texts(desired, layout))
+        return Rendered(
+            text, map_texts(desired, pools), certificate_texts(desired, layout.state_dir)
+        )
 
     def expected(self, desired: Desired, layout: Layout, *, whole: bool = True) -> Expected:
         """What that configuration states about itself, but for the ports it binds.
@@ -235,6 +240,23 @@ class Renderer:
             )
             .strip()
             for port, frontend in sorted(desired.frontends.items())
+        ]
+
+    def _vhosts(self, desired: Desired, layout: Layout) -> list[str]:
+        """The frontends of virtual hosts that terminate TLS in a way of their own."""
+        copies = copies_of(desired.certificates, layout.state_dir)
+        return [
+            self._template("sections/vhost.cfg.j2")
+            .render(
+                layout=layout,
+                vhost=vhost,
+                words=vhost_words(vhost, layout.state_dir, copies),
+                map_rules=_map_rules("HTTPS", desired.overrides, layout),
+                rules=[each for each in desired.front_rules if each.door is Door.HTTPS],
+            )
+            .replace(STATE_DIR, layout.state_dir)
+            .strip()
+            for _, vhost in sorted(desired.vhosts.items())
         ]
 
     def _archetype_text(self, archetype: Archetype, state_dir: str, overrides: Overrides) -> str:
@@ -369,12 +391,6 @@ def _server_text(server: Server) -> str:
     keywords = "".join(f" {quoted(word)}" for word in server.keywords)
     disabled = " disabled" if server.in_maint else ""
     return f"    server {server.name} {where} id {server.id}{weight}{cookie}{keywords}{disabled}"
-
-
-def _certificate_texts(desired: Desired, layout: Layout) -> dict[str, str]:
-    texts = {each.file: each.text for each in desired.certificates}
-    listed = [f"{layout.state_dir}/{each.file}\n" for each in desired.certificates if each.listed]
-    return {**texts, CRT_LIST: "".join(listed)} if listed else texts
 
 
 def _own_text(frontend: Frontend, layout: Layout, copies: Mapping[str, str]) -> str:

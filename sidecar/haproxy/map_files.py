@@ -1,13 +1,21 @@
-"""The maps as files: what the next process starts with."""
+"""The maps and the certificates as files: what the next process starts with."""
 
 from collections.abc import Mapping
 
+from sidecar.desired.certificates import CRT_LIST
 from sidecar.desired.model import Desired, TraitMap
 from sidecar.plan.maps import encode_entries
 from sidecar.plan.observed import BACKEND_LEDGER, CERTIFICATE_LEDGER, SERVER_LEDGER, LedgerRow
 from sidecar.plan.pools import spare_name
 from sidecar.plan.servers import ledger_key
 from sidecar.plan.traits import encode_traits
+
+
+def certificate_texts(desired: Desired, state_dir: str) -> dict[str, str]:
+    """The certificates and the list of those that port 443 serves, by file name."""
+    texts = {each.file: each.text for each in desired.certificates}
+    listed = [f"{state_dir}/{each.file}\n" for each in desired.certificates if each.listed]
+    return {**texts, CRT_LIST: "".join(listed)} if listed else texts
 
 
 def map_texts(desired: Desired, pools: Mapping[str, int]) -> dict[str, str]:

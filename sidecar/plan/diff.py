@@ -220,10 +220,20 @@ def _reasons(
         if stated.get(str(port)) != wanted.get(str(port))
     )
     rules = tuple(_rules(desired, observed))
+    hosts = tuple(_hosts(desired, observed))
     lost = observed.unclaimed()
     ledger = (Reason("backend", f"{len(lost)} have servers and no row in the ledger"),)
     unclaimed = ledger if lost else ()
-    return (*sections, *archetypes, *outside, *otherwise, *rules, *unclaimed, *allocation.reasons)
+    return (
+        *sections,
+        *archetypes,
+        *outside,
+        *otherwise,
+        *rules,
+        *hosts,
+        *unclaimed,
+        *allocation.reasons,
+    )
 
 
 def _rules(desired: Desired, observed: Observed) -> Iterator[Reason]:
@@ -237,3 +247,11 @@ def _rules(desired: Desired, observed: Observed) -> Iterator[Reason]:
         door, _, backend = key.partition(".")
         if stated.get(key) != wanted.get(key) and backend in desired.backends:
             yield Reason("raw configuration", f"{backend} has other rules in frontend {door}")
+
+
+def _hosts(desired: Desired, observed: Observed) -> Iterator[Reason]:
+    """The virtual hosts whose own frontend is not there, or not as it should be."""
+    stated = facts.read_digests(observed.facts.get(facts.VHOSTS, ""))
+    for host, vhost in sorted(desired.vhosts.items()):
+        if stated.get(vhost.socket) != vhost.digest:
+            yield Reason("vhost", f"TLS of {host} is terminated otherwise than it should be")

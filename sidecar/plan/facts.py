@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from sidecar.desired.model import Frontend, FrontRules
+from sidecar.desired.model import Frontend, FrontRules, Vhost
 
 _LONGEST_PIECE = 4000
 _NUMBERED = re.compile(r".*_[0-9]+")
@@ -22,6 +22,8 @@ OWN_PORTS = "OWN_PORTS"
 """The service ports that have a frontend of their own, with its digest: `10005:digest,…`."""
 RULES = "RULES"
 """What templates say of backends in the frontends that apps share: `HTTP.web_10000:digest,…`."""
+VHOSTS = "VHOSTS"
+"""The virtual hosts that have a frontend of their own, with its digest, as ports have."""
 ARCHETYPES = "ARCHETYPES"
 """Each archetype's digest: `name:digest,name:digest`."""
 
@@ -77,6 +79,11 @@ def own_ports(frontends: Mapping[int, Frontend]) -> dict[str, str]:
 def front_rules(rules: Iterable[FrontRules]) -> dict[str, str]:
     """The digest of each backend's rules in each frontend."""
     return {f"{each.door.value}.{each.backend}": each.digest for each in rules}
+
+
+def own_vhosts(vhosts: Mapping[str, Vhost]) -> dict[str, str]:
+    """The digest of each virtual host's own frontend, by a part of its name that has no colon."""
+    return {vhost.socket: vhost.digest for vhost in vhosts.values()}
 
 
 def write_digests(digests: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from sidecar.plan.ordering import Phases
 from sidecar.plan.steps import AddEntry, DeleteEntry, MapStep, ReplaceMap, SetEntry
 
 _ORDER = (
+    MapName.VHOST,  # a host that is to be closed is closed before it leads anywhere
     MapName.PORT_MODE,
     MapName.PORT,
     MapName.APP,
@@ -21,6 +22,7 @@ _ORDER = (
     MapName.DOMAIN,
     MapName.WILDCARD,  # what it leads to is there by then
 )
+_BY_HOST = (MapName.DOMAIN, MapName.HOST_PATH, MapName.HOST_PATH_ANY_CASE)
 _COST_OF_A_REPLACEMENT = 8  # prepare, commit and the payload's framing, counted in entries
 
 
@@ -43,7 +45,7 @@ def route(
     for name in _ORDER:
         current = observed.maps[name.value]
         wanted = {
-            **_leading_to(kept, name, observed),
+            **_leading_to(kept, name, observed, elsewhere=_hosts_of(desired)),
             **_leading_to_places(name, desired, location),
         }
         if name.value in stubborn and wanted != current:
@@ -54,12 +56,31 @@ def route(
         phases.removed_entries[:0] = _removals(name.value, wanted, current, whole=whole)
 
 
-def _leading_to(kept: Collection[str], name: MapName, observed: Observed) -> dict[str, str]:
-    """The entries of a map that stay for the sake of kept backends."""
+def _hosts_of(maps: Mapping[MapName, Mapping[str, Value]]) -> frozenset[str]:
+    """The hosts that lead somewhere."""
+    return frozenset(key.partition("/")[0] for name in _BY_HOST for key in maps[name])
+
+
+def _leading_to(
+    kept: Collection[str],
+    name: MapName,
+    observed: Observed,
+    *,
+    elsewhere: Collection[str] = (),
+) -> dict[str, str]:
+    """The entries of a map that stay for the sake of kept backends.
+
+    How a host's TLS is terminated stays as well, unless it leads `elsewhere` by now.
+    """
     if name is MapName.PORT_MODE:
         ports = _leading_to(kept, MapName.PORT, observed)
         modes = observed.maps[name.value]
         return {key: mode for key in ports if (mode := modes.get(key)) is not None}
+    if name is MapName.VHOST:
+        keys = (key for each in _BY_HOST for key in _leading_to(kept, each, observed))
+        hosts = {key.partition("/")[0] for key in keys} - set(elsewhere)
+        current = observed.maps[name.value]
+        return {host: value for host in hosts if (value := current.get(host)) is not None}
     return {
         key: value
         for key, value in observed.maps[name.value].items()

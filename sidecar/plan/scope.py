@@ -38,6 +38,7 @@ def scope_of(before: Desired, after: Desired, places: Iterable[str] = ()) -> Sco
         before.overrides != after.overrides
         or before.certificates != after.certificates
         or before.frontends != after.frontends
+        or before.vhosts != after.vhosts
     )
     if structure:
         return None
@@ -105,6 +106,7 @@ def _desired_of(
         (),
         _only(desired.port_owners, numbers),
         _only(desired.frontends, numbers),
+        _only(desired.vhosts, keys[MapName.VHOST]),
         desired.overrides,
     )
 

@@ -180,7 +180,7 @@ class Reason:
     """Why a reload is needed: `kind` is of a small closed set (a metric's label), `detail` is not.
 
     Kinds: section, archetype, raw configuration, deployment group, spares, cookies, server options,
-    port, bind, certificate, map, backend, true names, signal.
+    port, bind, vhost, certificate, map, backend, true names, signal.
     """
 
     kind: str

@@ -173,10 +173,9 @@ class Driver:
 
     def port_rules(self) -> PortRules:
         """Which service ports apps can have."""
-        ports = self._ports
-        return PortRules(
-            self._assigned, ports.layout.reserved, dict(ports.busy), dict(ports.absent)
-        )
+        ports, layout = self._ports, self._ports.layout
+        taken, absent = dict(ports.busy), dict(ports.absent)
+        return PortRules(self._assigned, layout.reserved, taken, absent, layout.hosts_apart)
 
     def probe_busy_ports(self) -> None:
         """Look whether ports that were left out are free now."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from sidecar.desired.addresses import ip_address
 from sidecar.desired.certificates import is_ours
-from sidecar.desired.model import ServerName
+from sidecar.desired.model import VHOST_PREFIX, ServerName
 from sidecar.errors import ReplyError
 from sidecar.haproxy import replies
 from sidecar.haproxy.capabilities import Capabilities, read_version, read_worker
@@ -142,8 +142,13 @@ class Observer:
 def _with_servers(
     names: tuple[str, ...], rows: tuple[replies.ServerRow, ...]
 ) -> dict[str, dict[ServerName, ObservedServer]]:
-    backends: dict[str, dict[ServerName, ObservedServer]] = {name: {} for name in names}
+    # Those by which hosts get to their own frontends are nobody's, and never change.
+    backends: dict[str, dict[ServerName, ObservedServer]] = {
+        name: {} for name in names if not name.startswith(VHOST_PREFIX)
+    }
     for row in rows:
+        if row.backend.startswith(VHOST_PREFIX):
+            continue
         name = ServerName(row.name)
         state = State.MAINT if row.in_maint else State.DRAIN if row.in_drain else State.READY
         backends.setdefault(row.backend, {})[name] = ObservedServer(

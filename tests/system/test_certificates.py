@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.pems import a_certificate, known, parts, shows
+from tests.system.apps import web
 from tests.system.clients import command
 from tests.system.rig import Ports, Proxy, eventually, short_folder
 from tests.system.test_dropin import DropIn, dropped_in
@@ -139,3 +140,24 @@ def test_without_certificates_a_self_signed_one_is_where_labels_look_for_it() ->
         sidecar.start()
         sidecar.until_synced()
         assert shows(ports.https, made)
+
+
+def test_hosts_are_apart_with_group_https_by_vhost() -> None:
+    """An app brings its own certificate for its host; one reload, and renewals need none."""
+    with short_folder() as given:
+        put(given / "own.pem", known("own.test"))
+        words = ("--group", "external", "--group-https-by-vhost", "--log-format", "json")
+        with dropped_in("sse", *words) as (sidecar, marathon, ports, proxy):
+            sidecar.until_synced()
+            app = web("/own", port=ports.service[0])
+            app["labels"]["HAPROXY_0_SSL_CERT"] = str(given / "own.pem")
+            marathon.deploy(app, timeout=60)
+            eventually(lambda: shows(ports.https, known("own.test"), "own.test"), within=60)
+            eventually(lambda: "vhost" in sidecar.state()["reloads"]["reasons"], "its reason")
+            before = proxy.identity
+
+            renewed = a_certificate("own.test")
+            put(given / "own.pem", renewed)
+            eventually(lambda: shows(ports.https, renewed, "own.test"), "the renewed one")
+            assert proxy.identity == before
+            assert sidecar.log("a flag means nothing here") == []

@@ -57,6 +57,7 @@ def test_an_app_becomes_a_backend_with_servers_and_entries_in_every_map() -> Non
     assert desired.maps == {
         MapName.DOMAIN: {},
         MapName.WILDCARD: {},
+        MapName.VHOST: {},
         MapName.HOST_PATH: {"web.test/a": Target(name, 0)},
         MapName.HOST_PATH_ANY_CASE: {},
         MapName.APP: {"/shop/web": Target(name)},
