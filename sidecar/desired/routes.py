@@ -111,18 +111,22 @@ def _never_matched(ranked: Sequence[Rule]) -> Iterator[Problem]:
             where = f"{rule.host}{rule.prefix or ''}"
             reason = f"{where} goes to app {winner.app_id} (service port {winner.port})"
             yield Problem(rule.app_id, f"HAPROXY_{rule.index}_VHOST", reason)
-        best.setdefault((rule.prefix or "", rule.any_case), rule)
+        best.setdefault(_reach(rule), rule)
+
+
+def _reach(rule: Rule) -> tuple[str, bool]:
+    """What a rule matches: a prefix, and whether in any case. Without a path it is all of "/"."""
+    prefix = rule.prefix or "/"
+    return prefix, rule.any_case and prefix != "/"  # which has no case
 
 
 def _covering(rule: Rule, best: Mapping[tuple[str, bool], Rule]) -> Rule | None:
     """A better rule that matches all that this one does: of a shorter prefix, or the same."""
-    prefix = rule.prefix or ""
-    for length in range(len(prefix) + 1):
+    prefix, any_case = _reach(rule)
+    for length in range(1, len(prefix) + 1):
         found = best.get((prefix[:length].lower(), True))
-        if not rule.any_case:
+        if not any_case or length == 1:
             found = found or best.get((prefix[:length], False))
-        # Without a path a rule matches everything, in any case.
-        found = found or best.get(("", False))
         if found is not None:
             return found
     return None

@@ -29,6 +29,9 @@ def said(desired: Desired) -> dict[str, str]:
             "x.test/p",
         ),
         ({"VHOST": "*.test"}, {"VHOST": "*.test"}, "*.test"),
+        ({"VHOST": "x.test", "PATH": "/"}, {"VHOST": "x.test"}, "x.test"),
+        ({"VHOST": "x.test", "PATH": "-i /"}, {"VHOST": "x.test"}, "x.test"),
+        ({"VHOST": "x.test", "PATH": "/"}, {"VHOST": "x.test", "PATH": "-i /p"}, "x.test/p"),
     ],
 )
 def test_an_app_whose_host_goes_to_another_is_told_which(
