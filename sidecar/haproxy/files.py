@@ -5,6 +5,7 @@ last good one, the rejected one).
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ import attrs
 
 from sidecar.errors import StateFolderError
 
-_TEMPORARY = ".unfinished"
+LEFTOVER = ".unfinished"
+"""How the names of files and folders end that are never there for long."""
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> bool:
@@ -23,7 +25,7 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> bool:
     with _explained("write", path):
         if _content(path) == content:
             return False
-        descriptor, name = tempfile.mkstemp(_TEMPORARY, f".{path.name}.", path.parent)
+        descriptor, name = tempfile.mkstemp(LEFTOVER, f".{path.name}.", path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 os.fchmod(descriptor, mode)
@@ -65,9 +67,12 @@ def remove_others(folder: Path, wanted: Collection[str]) -> None:
 def remove_leftovers(folder: Path) -> tuple[Path, ...]:
     """Remove what a killed writer left behind; only for the holder of the folder's lock."""
     with _explained("clean up", folder):
-        leftovers = tuple(sorted(folder.glob(f".*{_TEMPORARY}")))
+        leftovers = tuple(sorted(folder.glob(f".*{LEFTOVER}")))
         for leftover in leftovers:
-            leftover.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink(missing_ok=True)
     return leftovers
 
 

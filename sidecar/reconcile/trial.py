@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sidecar.errors import HaproxyError, StateFolderError
+from sidecar.haproxy.files import LEFTOVER
 from sidecar.haproxy.process import check_configuration
 from sidecar.reconcile.sifting import first_alert
 
@@ -42,7 +43,9 @@ class Trial:
 
     def _complaint(self, texts: Mapping[str, str]) -> str:
         try:
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix=".trial") as name:
+            with tempfile.TemporaryDirectory(
+                dir=self._folder, prefix=".trial.", suffix=LEFTOVER
+            ) as name:
                 return self._tried(Path(name), texts)
         except OSError as error:
             raise StateFolderError(f"cannot write {self._folder}: {error.strerror}") from error

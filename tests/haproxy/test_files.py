@@ -119,6 +119,16 @@ def test_what_a_killed_writer_left_is_removed_at_the_next_start(tmp_path: Path) 
     assert remove_leftovers(tmp_path) == ()
 
 
+def test_a_folder_of_a_killed_trial_is_removed_with_its_keys(tmp_path: Path) -> None:
+    """What was being checked was never to stay."""
+    trial = tmp_path / ".trial.x.unfinished"
+    trial.mkdir()
+    (trial / "0.pem").write_text("a key")
+
+    assert remove_leftovers(tmp_path) == (trial,)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_configuration_is_written_last(tmp_path: Path) -> None:
     """Where a map cannot be written, the configuration that needs it is not there either."""
     config = tmp_path / "a.cfg"
