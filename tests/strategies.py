@@ -140,6 +140,9 @@ def good_labels(draw: st.DrawFn) -> dict[str, str]:
         "HTTP_BACKEND_PROXYPASS_PATH": ("/api", "/x/"),
         "HTTP_BACKEND_REVPROXY_PATH": ("/api",),
         "HTTP_BACKEND_REDIR": ("/start",),
+        "BACKEND_HTTP_OPTIONS": ("  fullconn 9\n",),
+        "HTTP_FRONTEND_ACL": ("  use_backend {backend} if {{ path /x }}\n",),
+        "BACKEND_SERVER_OPTIONS": ("server {serverName} {host_ipv4}:{port} maxconn 5",),
     }
     size = draw(st.sampled_from((1, 2, 3, 0)))
     names = draw(st.permutations(sorted(choices)))[:size]

@@ -39,6 +39,7 @@ def scope_of(before: Desired, after: Desired, places: Iterable[str] = ()) -> Sco
         or before.certificates != after.certificates
         or before.frontends != after.frontends
         or before.vhosts != after.vhosts
+        or before.front_rules != after.front_rules
     )
     if structure:
         return None
@@ -108,6 +109,7 @@ def _desired_of(
         _only(desired.frontends, numbers),
         _only(desired.vhosts, keys[MapName.VHOST]),
         desired.overrides,
+        front_rules=tuple(rules for rules in desired.front_rules if rules.backend in names),
     )
 
 

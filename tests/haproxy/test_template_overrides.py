@@ -16,7 +16,14 @@ from sidecar.plan.steps import Plan
 from sidecar.reconcile.templates import OperatorTemplates
 from tests.builders import desired_of
 from tests.conditions import eventually
-from tests.haproxy.driving_rig import ONE, a_wheel, settings_for, started, stopped_afterwards, web
+from tests.haproxy.driving_rig import (
+    ONE,
+    a_wheel,
+    settings_for,
+    started,
+    stopped_afterwards,
+    web,
+)
 from tests.haproxy.skeleton_rig import Rig, a_folder, a_layout, a_rig, free_ports, get
 
 HEAD = """\

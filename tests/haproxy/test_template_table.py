@@ -122,6 +122,6 @@ def test_the_mark_is_in_no_file_without_its_template(rig: Rig) -> None:
 
 
 def test_there_are_53_templates_and_seven_have_no_effect() -> None:
-    """Four of a flag that is not there yet, and three that marathon-lb uses nowhere."""
+    """The frontends of --group-https-by-vhost, and three that marathon-lb uses nowhere."""
     assert len(TEMPLATES) == 53
     assert len(WITHOUT_EFFECT) == 7

@@ -179,7 +179,7 @@ def test_a_plan_reaches_what_is_desired_from_any_state(
 def test_where_backends_can_be_made_all_have_true_names_and_none_is_left_over(
     transition: tuple[Desired, Observed],
 ) -> None:
-    """Whatever was there before; an archetype or a certificate that it lacks asks for a reload."""
+    """Whatever was there before; what it lacks and a template's section ask for a reload."""
     desired, observed = transition
 
     reached, rest = converged(desired, observed)
@@ -189,7 +189,11 @@ def test_where_backends_can_be_made_all_have_true_names_and_none_is_left_over(
         assert {name: row.owner for name, row in reached.rows().items()} == {
             name: name for name in desired.backends
         }
-    assert {reason.kind for reason in rest.reasons} <= {"archetype", "certificate"}
+    assert {reason.kind for reason in rest.reasons} <= {
+        "archetype",
+        "certificate",
+        "raw configuration",
+    }
 
 
 @given(transitions())

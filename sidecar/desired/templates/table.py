@@ -21,4 +21,4 @@ USED_NOWHERE = frozenset(
 """Templates that marathon-lb names and never uses."""
 
 WITHOUT_EFFECT = USED_NOWHERE | {name for name in TEMPLATES if "_GROUPED_" in name}
-"""Those, and what belongs to --group-https-by-vhost, which we do not have yet."""
+"""Those, and the frontends of --group-https-by-vhost, which are ours alone so far."""
