@@ -1,6 +1,7 @@
 """The one place that starts everything: the main job's threads, and its end."""
 
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
@@ -18,6 +19,7 @@ from sidecar.haproxy.folder import FolderLock
 from sidecar.haproxy.log_relay import LogRelay
 from sidecar.marathon.credentials import Credentials
 from sidecar.marathon.watcher import Backoff, Watcher
+from sidecar.reconcile.audit import Auditor
 from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
@@ -42,6 +44,7 @@ from sidecar.web import ControlServer
 log = structlog.get_logger("sidecar")
 
 _THREADS_TAKE = 3.0
+_SWITCH_AFTER = 0.0005
 _LONGEST_BACKOFF = 30.0
 _BY_SIGNAL = Wake(reload="asked for by a signal")
 
@@ -67,6 +70,8 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
         SidecarError: it cannot be begun, or cannot go on.
     """
     settings.check()
+    # A thread that answers an event has to wait so long for one that reads or writes a lot.
+    sys.setswitchinterval(_SWITCH_AFTER)
     where = assembly.placement(settings)
     assembly.renderer(settings)
     authority = assembly.credentials(settings)
@@ -109,7 +114,9 @@ def _start(job: _Job, supervisor: Supervisor, signals: Signals) -> Scribe:
     renewal = assembly.renewal(settings, job.engine.placement, mailbox.put, job.stopping)
     mailbox.put(renewal.begin())
     watcher, fetcher, slow = _marathon(job)
-    writer = _writer(job, fetcher, resolver, _driver(job, render, scribe, renewal))
+    driver = _driver(job, render, scribe, renewal)
+    writer = _writer(job, fetcher, resolver, driver)
+    auditor = _auditor(job, driver)
     control = _control(job)
     supervisor.start("control", control.run, interrupt=control.interrupt)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
@@ -117,6 +124,7 @@ def _start(job: _Job, supervisor: Supervisor, signals: Signals) -> Scribe:
     supervisor.start("fetcher", fetcher.run, interrupt=fetcher.interrupt)
     supervisor.start("slow fetcher", slow.run, interrupt=slow.interrupt)
     supervisor.start("certificates", renewal.run)
+    supervisor.start("auditor", auditor.run)
     supervisor.start("resolver", resolver.run, interrupt=resolver.interrupt)
     supervisor.start(
         "signals",
@@ -179,11 +187,7 @@ def _driver(job: _Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Dr
     where, engine = assembly.layout(job.settings), job.engine
     return Driver(
         engine=engine,
-        cycle=Cycle(
-            engine.placement.admin_socket,
-            where.state_dir,
-            master=engine.placement.master_socket,
-        ),
+        cycle=_cycle(job),
         renderer=render,
         ports=BoundPorts(
             where,
@@ -196,6 +200,24 @@ def _driver(job: _Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Dr
         gate=ReloadGate(interval=job.settings.reload_interval),
         certificates=renewal.wanted,
     )
+
+
+def _auditor(job: _Job, driver: Driver) -> Auditor:
+    looking = _cycle(job)
+    return Auditor(
+        lambda: looking.observe(thorough=True),
+        lambda: driver.observed,
+        job.mailbox.put,
+        interval=job.settings.audit_interval,
+        stopping=job.stopping,
+    )
+
+
+def _cycle(job: _Job) -> Cycle:
+    """One that drives HAProxy, or one that only looks: a thread has its own."""
+    where = job.engine.placement
+    state_dir = assembly.layout(job.settings).state_dir
+    return Cycle(where.admin_socket, state_dir, master=where.master_socket)
 
 
 def _control(job: _Job) -> ControlServer:

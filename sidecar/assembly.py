@@ -222,7 +222,6 @@ def timing(settings: Settings) -> Timing:
     return Timing(
         resync=settings.poll or settings.resync_interval,
         deaf=settings.poll or Timing().deaf,
-        audit=settings.audit_interval,
         patience=settings.patience,
         quiet=_QUIET if settings.true_names == "quiet" else None,
     )

@@ -125,10 +125,10 @@ class Cycle:
         """
         return self._observer.capabilities
 
-    def observe(self) -> Observed:
-        """Only look."""
+    def observe(self, *, thorough: bool = False) -> Observed:
+        """Only look (see `Observer.observe`)."""
         with self._connection() as api:
-            return self._observer.observe(api)
+            return self._observer.observe(api, thorough=thorough)
 
     def run(
         self,

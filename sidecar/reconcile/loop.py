@@ -3,6 +3,7 @@
 The loop is endless and simple; what it does with one batch of messages is in `Writer.turn`.
 """
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,6 +17,7 @@ from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.marathon.schema import AppId
 from sidecar.marathon.watcher import Connected, Disconnected, Received, Unreadable
+from sidecar.reconcile.audit import Drifted
 from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.driver import Driver
 from sidecar.reconcile.fetch import FetchFailed, GotAll, GotApp, GotDefinition
@@ -53,6 +55,7 @@ Message = (
     | CertificatesRead
     | Release
     | Wake
+    | Drifted
 )
 
 
@@ -68,7 +71,6 @@ class Timing:
 
     resync: float = 300.0
     deaf: float = 30.0
-    audit: float = 30.0
     patience: float = 5.0
     retry: float = 0.5
     pulse: float = 0.5
@@ -172,7 +174,6 @@ class Writer:
         self._dirty = False
         again = self._driver.bring_up_to_date(self, since=self._since, audit=audit)
         self._since = None
-        self._set("audit", self._timing.audit)
         if self._intake.waits:
             again = min(again or self._timing.retry, self._timing.retry)
         if again is not None:
@@ -218,7 +219,7 @@ class Writer:
                     self._set("pulse", self._timing.pulse)
                 case _ if self._synced and not self._dirty:
                     self._intake.forget_late()
-                    self._follow(audit=timer == "audit")
+                    self._follow(audit=False)
 
     # --- messages ---
 
@@ -256,6 +257,8 @@ class Writer:
             case CertificatesRead(_, troubles):
                 self._status = attrs.evolve(self._status, certificate_troubles=troubles)
                 return Gain(changed=True)
+            case Drifted() if self._synced:
+                self._follow(audit=True)
             case Release():
                 return self._release()
             case Wake(reload):
@@ -305,6 +308,8 @@ class Writer:
         self._hold = self._held = None
         self._timers.pop("refetch", None)
         self._intake.use(candidate, pods_untold=got.pods_untold)
+        if not self._synced:
+            gc.freeze()  # this lives long: no collection is to look through it again and again
         self._synced = True
         self._driver.probe_busy_ports()
         self._fresh(last_resync=self._wall_clock(), trouble="", pods_untold=got.pods_untold)
