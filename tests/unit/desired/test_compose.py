@@ -190,6 +190,19 @@ def test_the_assigned_port_follows_from_app_and_task_port() -> None:
     assert len(both.backends) == 2
 
 
+@pytest.mark.parametrize(
+    ("app_id", "port", "expected"),
+    [("/bare", 80, 10094), ("/bare", 81, 10091), ("/group/x", 8080, 10096)],
+)
+def test_an_assigned_port_is_the_one_that_marathon_lb_gives(
+    app_id: str, port: int, expected: int
+) -> None:
+    """So its backend has the name that dashboards know."""
+    desired = desired_of([a_bare_app(app_id, port)])
+
+    assert assigned(desired) == {app_id: expected}
+
+
 def test_a_full_range_is_a_problem_of_the_app_that_comes_last() -> None:
     """Nobody loses a port to it."""
     desired = desired_of(
