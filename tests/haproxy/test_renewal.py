@@ -281,8 +281,7 @@ def test_a_reload_by_somebody_else_is_made_up_for(site: Site) -> None:
     put(site.folder / "one.pem", renewed)
     site.settle()
     assert site.wheel.engine.master.reload().succeeded
-    # On 2.6 the old worker may take connections for a moment still.
-    eventually(lambda: site.shows(known("one.test"), "one.test"))
+    assert site.shows(known("one.test"), "one.test")
 
     site.settle()
     assert site.shows(renewed, "one.test")

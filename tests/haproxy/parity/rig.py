@@ -236,13 +236,14 @@ class Site:
 
     def becomes(self, apps: Mapping[str, Sketch], rules: Rules) -> "Site":
         """The same HAProxy with other apps, brought there by commands alone."""
-        desired = desire(apps, self.doors, self.task_ports, rules, self._ports)
+        desired = self.desire(apps, rules)
         self.rig.settle(desired)
         return attrs.evolve(self, desired=desired)
 
-    @property
-    def _ports(self) -> PortRules:
-        return port_rules(self.rig, self.doors)
+    def desire(self, apps: Mapping[str, Sketch], rules: Rules) -> Desired:
+        """What HAProxy should have for other apps."""
+        ports = port_rules(self.rig, self.doors)
+        return desire(apps, self.doors, self.task_ports, rules, ports)
 
 
 def _name_of(certificate: bytes) -> str:

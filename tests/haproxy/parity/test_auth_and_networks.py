@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sidecar.desired.derive import Rules
 from tests.haproxy.parity.rig import CLOSED, Ask, Got, Row, Site, app, row, said, serving
 
 HASH = "$5$mlbsalt$.q9ARGVuNsR8AmqXJQbzWIhmqiBVJOJ3dW7t/KfUKR0"  # of "secret"
@@ -130,3 +131,24 @@ def site(haproxy_binary: str) -> Iterator[Site]:
 def test_who_may_come_in_is_as_marathon_lb_has_it(site: Site, each: Row) -> None:
     """One statement about 401, 403 and who gets neither."""
     site.shows(each)
+
+
+def test_ours_a_password_that_comes_later_holds_from_its_reload_on(haproxy_binary: str) -> None:
+    """Until then an app that was open stays open, and a new one is closed."""
+    before = {f"/{name}": app(VHOST=f"{name}.test") for name in ("old", "new")}
+    after = {f"/{name}": app(VHOST=f"{name}.test", AUTH=AUTH) for name in ("old", "new")}
+    with serving(haproxy_binary, before) as both:
+        site = both.becomes({"/old": before["/old"]}, Rules())
+        desired = site.desire(after, Rules())
+        with site.rig.api() as api:
+            todo = site.rig.plan(desired, site.rig.observe(api))
+            site.rig.drive(desired, api)
+
+        assert {reason.kind for reason in todo.reasons} == {"raw configuration"}
+        assert site.ask(Ask(host="old.test")).task == "/old 1"
+        assert site.ask(Ask(host="new.test")).status == 503
+        assert site.ask(Ask("/new")).status == CLOSED
+
+        site.rig.write(desired)
+        site.rig.reload()
+        assert [site.ask(Ask(host=f"{name}.test")).status for name in ("old", "new")] == [401, 401]

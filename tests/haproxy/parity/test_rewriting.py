@@ -15,6 +15,11 @@ FORGED = {
 APPS = {
     "/web": app(VHOST="web.test"),
     "/tcp": app(MODE="tcp"),
+    "/behind": app(
+        VHOST="behind.test",
+        BACKEND_HTTP_OPTIONS="  option forwardfor\n"
+        "  http-request set-header X-Forwarded-Port %[dst_port]\n",
+    ),
     "/proxy": app(VHOST="proxy.test", HTTP_BACKEND_PROXYPASS_PATH="/foo"),
     "/proxy-slash": app(VHOST="slash.test", HTTP_BACKEND_PROXYPASS_PATH="/foo/"),
     "/proxy-two": app(VHOST="one.test,two.test", HTTP_BACKEND_PROXYPASS_PATH="/foo"),
@@ -73,6 +78,13 @@ ROWS = (
         (
             Ask("https", host="web.test", headers={"X-Forwarded-Proto": "http"}),
             Got(seen={"x-forwarded-proto": "https"}),
+        ),
+    ),
+    row(
+        "an app behind another proxy keeps that one's word by its own BACKEND_HTTP_OPTIONS",
+        (
+            Ask(host="behind.test", headers=FORGED),
+            Got(seen={"x-forwarded-proto": "https", "x-forwarded-port": "{http}"}),
         ),
     ),
     row(
