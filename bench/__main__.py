@@ -26,6 +26,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=_MEASURES, default=list(_MEASURES))
     parser.add_argument("--haproxy", default="", help="the program; the embedded one if not given")
     parser.add_argument(
+        "--others", nargs="*", default=[], help="more HAProxy programs, for the reloads of each"
+    )
+    parser.add_argument(
         "--marathon-lb", type=Path, help="a checkout of marathon-lb to compare with"
     )
     parser.add_argument("--output", type=Path, default=Path("bench"), help="where results go")
@@ -36,7 +39,8 @@ def main() -> int:
     if haproxy is None:
         parser.error("there is no HAProxy; install it, or give --haproxy PATH")
     begun = time.time()
-    bench = Bench(QUICK if asked.quick else FULL, haproxy, asked.marathon_lb, _say)
+    size = QUICK if asked.quick else FULL
+    bench = Bench(size, haproxy, asked.marathon_lb, tuple(asked.others), _say)
     found = bench.run(frozenset(asked.only))
     results = {"machine": _machine(haproxy), "seconds": time.time() - begun, **found}
     name = f"results-{'quick' if asked.quick else 'full'}"

@@ -1,7 +1,7 @@
 """What was measured, as a markdown table and as plots, with the targets beside the figures."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +75,38 @@ def _churn(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _events(found: Mapping[str, Any]) -> Iterator[str]:
-    changes, events = sum(found["changes"].values()), found["events"]
-    mix = ", ".join(f"{count} {kind}" for kind, count in sorted(found["changes"].items()))
-    yield f"{changes} changes ({mix}), which are {events} events."
+    good = {version: figures for version, figures in found.items() if "error" not in figures}
+    for version in found.keys() - good.keys():
+        yield f"HAProxy {version}: {found[version]['error']}"
+        yield ""
+    if not good:
+        return
+    first = next(iter(good.values()))
+    changes = sum(first["changes"].values())
+    mix = ", ".join(f"{count} {kind}" for kind, count in sorted(first["changes"].items()))
+    yield f"{changes} changes ({mix}), which are {first['events']} events, under load."
     yield ""
-    yield "| figure | value |"
-    yield "|---|---|"
-    yield f"| reloads | {found['reloads']} |"
-    yield f"| Runtime API commands per change | {found['commands'] / changes:.1f} |"
-    yield f"| requests to Marathon per event | {sum(found['requests'].values()) / events:.2f} |"
-    yield f"| bytes from Marathon per event | {sum(found['bytes'].values()) / events:.0f} |"
-    yield f"| full fetches | {found['requests'].get('all', 0)} |"
-    yield f"| CPU seconds of the sidecar per 1000 events | {1000 * found['cpu'] / events:.2f} |"
-    yield f"| failed requests | {found['load']['failed']} of {found['load']['count']} |"
+    yield "| figure | " + " | ".join(f"HAProxy {version}" for version in good) + " |"
+    yield "|---" * (len(good) + 1) + "|"
+    for title, value in _COSTS.items():
+        yield f"| {title} | " + " | ".join(value(figures) for figures in good.values()) + " |"
+
+
+def _a_change(figures: Mapping[str, Any], count: float) -> str:
+    return f"{count / sum(figures['changes'].values()):.1f}"
+
+
+_COSTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "reloads": lambda of: f"{of['reloads']}",
+    "Runtime API commands per change": lambda of: _a_change(of, of["commands"]),
+    "requests to Marathon per change": lambda of: _a_change(of, sum(of["requests"].values())),
+    "bytes from Marathon per change": lambda of: _a_change(of, sum(of["bytes"].values())),
+    "full fetches": lambda of: f"{of['requests'].get('all', 0)}",
+    "CPU seconds of the sidecar per 1000 events": lambda of: (
+        f"{1000 * of['cpu'] / of['events']:.2f}"
+    ),
+    "failed requests": lambda of: f"{of['load']['failed']} of {of['load']['count']}",
+}
 
 
 def _start(found: Mapping[str, Any]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from bench.measures.memory import memory
 from bench.measures.reaction import reaction
 from bench.measures.stage import Make, stage
 from bench.measures.start import cold_start, restart
+from sidecar.haproxy.process import haproxy_version
 
 
 @attrs.frozen
@@ -76,6 +77,8 @@ class Bench:
     plan: Plan
     haproxy: str
     marathon_lb: Path | None
+    others: tuple[str, ...]
+    """Other HAProxy programs, for the count of reloads on each version."""
     say: Say
 
     def run(self, wanted: frozenset[str]) -> dict[str, Any]:
@@ -133,11 +136,17 @@ class Bench:
             return {**found, **_own(there.balancer)}
 
     def events(self) -> dict[str, Any]:
-        """Many mixed changes, as fast as they go: reloads, commands, requests, processor time."""
+        """Many mixed changes on each HAProxy: reloads, commands, requests, processor time."""
+        programs = {haproxy_version(each): each for each in (self.haproxy, *self.others)}
+        return {
+            version: self._tried(f"{Ours.name} on HAProxy {version}", "events", self._events, each)
+            for version, each in sorted(programs.items())
+        }
+
+    def _events(self, program: str) -> dict[str, Any]:
         apps, tasks = self.plan.churn_size
-        self.say(f"{self.plan.events} changes with {Ours.name}")
-        with stage(Ours, self.haproxy, apps, tasks) as there:
-            found = churn(there, seconds=3600, rate=100, changes=50, at_most=self.plan.events)
+        with stage(Ours, program, apps, tasks) as there:
+            found = churn(there, seconds=3600, rate=100, changes=100, at_most=self.plan.events)
             return {**found, **_own(there.balancer)}
 
     def start(self) -> dict[str, Any]:

@@ -38,8 +38,9 @@ class Attention:
         wants_reload: bool,
     ) -> None:
         """A cycle has ended: what it sent is looked at once more, to see that it came out."""
-        finished = all(result.outcome in {"done", "waiting"} for result in results)
-        self._settled = desired if finished and not wants_reload else None
+        # What is skipped depends on what waits: both are about places that are looked at again.
+        refused = any(result.outcome == "refused" for result in results)
+        self._settled = None if refused or wants_reload else desired
         self._protected = frozenset(protected)
         self._places = frozenset(
             place for result in results if (place := _place(result.step)) is not None
