@@ -48,10 +48,6 @@ def port_owners(
             if port is not winner:
                 said = reason or f"service port {number} belongs to app {_id_of(winner)}"
                 problems.append(Problem(port.app_id, f"port {port.index}", said))
-            elif absent := rules.absent.get(port.labels.bind_address):
-                name = f"HAPROXY_{port.index}_BIND_ADDR"
-                said = f"service port {number} cannot be bound there: {absent}"
-                problems.append(Problem(port.app_id, name, said))
             else:
                 owners[number] = port
     return owners

@@ -335,9 +335,12 @@ class Composition:
         problems: list[Problem] = []
         found = port_owners([*ports, *idle], self._port_rules, self._incumbents, problems)
         owner = found.get(number)
+        frontend = self._frontend(owner) if owner else None
+        if owner is not None and frontend is not None and self._nowhere(owner, frontend, problems):
+            owner = frontend = None
         self._tables.blame(("port", number), problems)
         self._tables.put_owner(number, owner.backend if owner else None)
-        self._tables.put_frontend(number, self._frontend(owner) if owner else None)
+        self._tables.put_frontend(number, frontend)
         entries: dict[MapName, dict[str, Value]] = {name: {} for name in _PORT_MAPS}
         if owner is not None and owner.endpoints:
             entries[MapName.PORT] = {str(number): Target(owner.backend)}
@@ -351,6 +354,17 @@ class Composition:
             return frontend_of(port, self._overrides)
         except TemplateError:
             return None
+
+    def _nowhere(self, port: PortPart, frontend: Frontend, problems: list[Problem]) -> bool:
+        """Whether a port asks for an address that this machine lacks; HAProxy would not start."""
+        absent = self._port_rules.absent
+        missing = next((each for each in frontend.addresses if each in absent), None)
+        if missing is None:
+            return False
+        label = "BIND_ADDR" if missing == port.labels.bind_address else "FRONTEND_HEAD"
+        said = f"service port {port.number} cannot be bound at {missing}: {absent[missing]}"
+        problems.append(Problem(port.app_id, f"HAPROXY_{port.index}_{label}", said))
+        return True
 
 
 def _emptied(keys: set[_K]) -> Iterator[_K]:

@@ -22,6 +22,7 @@ ServerName = NewType("ServerName", str)
 VHOST_PREFIX = "vhost:"
 SHARED_VHOST = f"{VHOST_PREFIX}shared"
 """The frontend of all hosts that have none of their own."""
+_BIND_LINE = re.compile(r"\s*bind\s")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.-]")
 _LONGEST_HOST = 60
 
@@ -223,6 +224,14 @@ class Frontend:
     text: str = ""
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that it names: its own, and those of the `bind` lines of `text`."""
+        binds = (line.split()[1:2] for line in self.text.splitlines() if _BIND_LINE.match(line))
+        places = (place for words in binds for word in words for place in word.split(","))
+        named = (place.rpartition(":")[0].rpartition("@")[2] for place in places)
+        return tuple(dict.fromkeys(filter(None, (self.address, *named))))
+
+    @property
     def digest(self) -> str:
         """Changes when HAProxy would have to bind it otherwise."""
         text = f"{self.address} {self.words()}" + (f"\n{self.text}" if self.text else "")
@@ -353,6 +362,12 @@ class Desired:
     """Those of port 443, the default one first, and those that a frontend above names."""
     front_rules: tuple[FrontRules, ...] = ()
     """What templates say in the frontends that apps share, in order."""
+
+    @property
+    def bind_addresses(self) -> frozenset[str]:
+        """The addresses that service ports ask to be bound at."""
+        frontends = self.frontends.values()
+        return frozenset(address for each in frontends for address in each.addresses)
 
     @property
     def certificate_paths(self) -> frozenset[str]:

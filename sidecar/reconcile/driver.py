@@ -214,7 +214,7 @@ class Driver:
         desired = wants.desired(self.port_rules(), self.incumbents)
         busy = set(self._ports.busy)
         self._ports.widen(desired.service_ports)
-        news = self._ports.look_for(each.address for each in desired.frontends.values())
+        news = self._ports.look_for(desired.bind_addresses)
         if busy != set(self._ports.busy) or news:
             self._say_busy()
             desired = wants.desired(self.port_rules(), self.incumbents)

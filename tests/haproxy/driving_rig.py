@@ -164,7 +164,9 @@ def a_wheel(
     render = renderer or assembly.renderer()
     where = engine.placement
     cycle = Cycle(where.admin_socket, layout.state_dir, master=where.master_socket, clock=clock)
-    ports = BoundPorts(layout, engine.busy, whole_blocks=whole_blocks)
+    ports = BoundPorts(
+        layout, engine.busy, whole_blocks=whole_blocks, probe_address=engine.address_problem
+    )
     gate = ReloadGate(interval=settings.reload_interval)
     scribe = Scribe(lambda page: write_page(page, render, engine), clock=clock)
     wants = Apps(list(apps), templates=templates or OperatorTemplates())

@@ -1,11 +1,14 @@
 """Service ports: who gets which, at which address tasks serve them, and which nobody can have."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.haproxy.driving_rig import settings_for, started, web
 from tests.haproxy.parity.rig import CLOSED, Ask, Got, Row, Site, app, row, said, serving
+from tests.haproxy.skeleton_rig import free_ports, get, tasks
 
 OWN = {"ipAddresses": [{"ipAddress": "127.0.0.1"}], "host": "10.9.9.9"}
 
@@ -139,3 +142,28 @@ def test_each_of_the_range_is_somebodys(site: Site) -> None:
     answers = {site.ask(Ask(door)).task for door in ("assigned-low", "assigned-high")}
 
     assert answers == {"/assigned-a 1", "/assigned-b 1"}
+
+
+def test_ours_an_address_that_the_machine_lacks_is_that_apps_problem(short_dir: Path) -> None:
+    """At the start and later; HAProxy stays, and the app's hosts work."""
+    first, second, third, fourth = free_ports(4)
+    nowhere = {"HAPROXY_0_BIND_ADDR": "198.51.100.1"}
+    raw = "frontend {backend}\n  bind 198.51.100.2:{servicePort}\n  mode {mode}\n"
+    with tasks(("answers",)) as ports:
+        other = web(first, ports["answers"], name="other")
+        early = web(second, ports["answers"], name="early", **nowhere)
+        late = web(third, ports["answers"], name="late", **nowhere)
+        own = web(fourth, ports["answers"], name="own", HAPROXY_0_FRONTEND_HEAD=raw)
+        settings = settings_for(short_dir, [first, second, third, fourth])
+        with started(settings, other, early, own) as wheel:
+            wheel.wants.apps = [other, early, late, own]
+            wheel.settle()
+
+            for name in ("other", "early", "late", "own"):
+                assert get(settings.http_port, Host=f"{name}.test").task == "answers"
+            assert get(first).task == "answers"
+            assert {each.app_id: each.field for each in wheel.driver.desired.problems} == {
+                "/early": "HAPROXY_0_BIND_ADDR",
+                "/late": "HAPROXY_0_BIND_ADDR",
+                "/own": "HAPROXY_0_FRONTEND_HEAD",
+            }
