@@ -203,7 +203,8 @@ class _Echo(http.server.BaseHTTPRequestHandler):
         """Say who answers, and which request came in."""
         names = {name.lower() for name in self.headers}
         headers = {name: ",".join(self.headers.get_all(name, [])) for name in names}
-        said = {"task": self.server.task, "path": self.path, "seen": headers}
+        path = self.requestline.split()[1]  # as it came: `self.path` has lost a doubled slash
+        said = {"task": self.server.task, "path": path, "seen": headers}
         body = json.dumps(said).encode()
         self.send_response(503 if self.path.startswith("/fail") else 200)
         if location := self.headers.get("X-Answer-Location"):

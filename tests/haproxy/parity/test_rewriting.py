@@ -104,6 +104,7 @@ ROWS = (
         proxied("/foo/x", "/x"),
         proxied("/foo", "/"),
         proxied("/foo/", "/"),
+        proxied("/foo//x", "//x"),
     ),
     row("PROXYPASS goes by characters", proxied("/foobar", "/bar"), proxied("/foo.x", "/.x")),
     row("PROXYPASS goes by any case", proxied("/FOO/x", "/x"), proxied("/Foobar", "/bar")),
