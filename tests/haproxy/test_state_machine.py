@@ -11,6 +11,7 @@ from sidecar.marathon.schema import App
 from sidecar.plan.observed import Observed
 from sidecar.plan.steps import Plan
 from tests.builders import desired_of
+from tests.conditions import eventually
 from tests.haproxy.skeleton_rig import Rig, a_folder, a_layout, a_rig, free_ports
 from tests.haproxy_model import dangling, usable_keys, usable_owners, view_of, view_wanted
 from tests.strategies import APP_IDS, apps_with_ids
@@ -111,15 +112,20 @@ class History(RuleBasedStateMachine):
         self.pending = False
 
     def _reload(self, plan: Plan) -> None:
-        """What no step can do: more spares, a new archetype or group, cookies on 2.6."""
+        """What no step can do: more spares, a new archetype or group, raw text, cookies on 2.6."""
         may = {"spares", "deployment group", "cookies"}
         may = set() if self.rig.capabilities.makes_backends else may
-        assert {reason.kind for reason in plan.reasons} <= {"archetype", *may}
+        assert {reason.kind for reason in plan.reasons} <= {"archetype", "raw configuration", *may}
         self.rig.write(self.desired)
         self.rig.reload()
+        eventually(self._meets_the_new_worker)
+
+    def _meets_the_new_worker(self) -> bool:
+        """Whether a new connection is no longer the old worker's, which goes on for a moment."""
         self.api.close()
         self.api.__enter__()
-        self.worker = self.rig.observe(self.api).worker
+        before, self.worker = self.worker, self.rig.observe(self.api).worker
+        return self.worker != before
 
 
 def test_a_real_haproxy_follows_every_history(haproxy_binary: str) -> None:
