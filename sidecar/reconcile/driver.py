@@ -341,6 +341,7 @@ class Driver:
         if self._leave_out_busy_ports(wants) or self._sift(wants):
             return True
         taken = self._taken_frontend_ports()
+            self._note_page()  # the one that waits has what was left out just now
         rendered = self._rendered()
         if not self._gate.may_try(rendered.text, self._clock()):
             return False

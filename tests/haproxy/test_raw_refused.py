@@ -120,3 +120,23 @@ def test_a_template_that_is_refused_leaves_the_others_as_they_are(
     assert set(wheel.wants.refused) == {"/bad"}
     assert "no-such-word" in wheel.wants.refused[AppId("/bad")]
     assert get(good).task == TWO
+
+
+def test_an_app_that_is_refused_does_not_stand_in_the_way_of_the_file(
+    wheel: Wheel, ports: dict[str, int]
+) -> None:
+    """What the next process starts from has everything else, though no reload follows."""
+    bad, good = free_ports(2)
+    options = {"HAPROXY_0_BACKEND_HTTP_OPTIONS": "  no-such-word"}
+    wheel.wants.apps.append(web(bad, ports[TWO], name="bad", **options))
+    wheel.wants.apps.append(web(good, ports[TWO], name="good"))
+    wheel.follow()
+    wheel.wants.apps = [app for app in wheel.wants.apps if app.id != "/good"]
+    wheel.follow()
+    assert wheel.reload_when_due()  # it was sifted: look again
+    assert not wheel.follow()
+
+    wheel.scribe.interrupt()
+    wheel.scribe.run()
+    assert not wheel.scribe.trouble
+    assert "no-such-word" not in (Path(wheel.settings.state_dir) / "haproxy.cfg").read_text()
