@@ -233,4 +233,5 @@ def _is_heard(path: str) -> bool:
 
 
 def _last_lines(text: str, count: int = 6) -> str:
-    return " | ".join(line.strip() for line in text.strip().splitlines()[-count:])
+    lines = [line.strip() for line in text.strip().splitlines() if "[NOTICE]" not in line]
+    return " | ".join(lines[-count:])

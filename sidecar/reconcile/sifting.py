@@ -22,6 +22,7 @@ from sidecar.reconcile.wants import Wants
 
 _ALERT = re.compile(r"\[ALERT\][^:]*: (?:config : )?(?:parsing )?(?:\[[^\]]*\] ?:? ?)?(.*)")
 _LONGEST_REASON = 300
+_BEGINNING = 100  # of a longer one: what it is about; its end says what is wrong
 _ROUNDS = 5  # what an app falls back to may be refused in its turn
 
 log = structlog.get_logger("haproxy")
@@ -125,5 +126,12 @@ def first_alert(text: str) -> str:
     for line in text.splitlines():
         found = _ALERT.search(line)
         if found is not None:
-            return found[1].strip()[:_LONGEST_REASON]
-    return " ".join(text.split())[:_LONGEST_REASON]
+            return _shortened(found[1].strip())
+    return _shortened(" ".join(text.split()))
+
+
+def _shortened(text: str) -> str:
+    """A reason without its middle, where HAProxy lists all words that it knows."""
+    if len(text) <= _LONGEST_REASON:
+        return text
+    return f"{text[:_BEGINNING]} … {text[-(_LONGEST_REASON - _BEGINNING) :]}"

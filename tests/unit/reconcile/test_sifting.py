@@ -59,3 +59,14 @@ def test_the_reason_is_haproxys_own_words_without_our_file() -> None:
     )
     assert first_alert(text) == "'bind 1' unknown keyword"
     assert first_alert("no  such\nprogram") == "no such program"
+
+
+def test_a_long_reason_keeps_its_end_which_says_what_is_wrong() -> None:
+    """HAProxy lists all words that it knows before the one that it got."""
+    known = ", ".join(f"'word-{number}'" for number in range(60))
+    text = f"[ALERT] (1) : config : parsing [/x:1]: 'http-request' expects {known}, but got 'foo'."
+    reason = first_alert(text)
+
+    assert reason.startswith("'http-request' expects 'word-0'")
+    assert reason.endswith(", but got 'foo'.")
+    assert len(reason) < 310
