@@ -319,7 +319,7 @@ class MarathonClient:
                 stream=True,
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise MarathonUnreachableError(f"{url} did not answer: {_cause(error)}") from error
+            raise MarathonUnreachableError(f"{url} did not answer: {cause(error)}") from error
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         body = bytearray()
@@ -332,9 +332,9 @@ class MarathonClient:
                 if self._clock() >= deadline:
                     raise MarathonUnreachableError(f"{url} did not end its answer in time")
         except (urllib3.exceptions.TimeoutError, OSError) as error:
-            raise MarathonUnreachableError(f"{url} stopped answering: {_cause(error)}") from error
+            raise MarathonUnreachableError(f"{url} stopped answering: {cause(error)}") from error
         except urllib3.exceptions.HTTPError as error:
-            raise MarathonAnswerError(f"{url} sent half an answer: {_cause(error)}") from error
+            raise MarathonAnswerError(f"{url} sent half an answer: {cause(error)}") from error
         return bytes(body)
 
 
@@ -357,7 +357,7 @@ def _most_telling(failures: Sequence[MarathonError]) -> MarathonError:
     return type(best)("; ".join(str(failure) for failure in failures))
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """Find the error that the libraries wrapped: it names the reason, and no object addresses."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner

@@ -11,6 +11,7 @@ import requests
 from sidecar.desired.model import BackendName
 from sidecar.errors import HaproxyError
 from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.marathon.client import cause
 from sidecar.zdd.decisions import Row
 from sidecar.zdd.errors import ArgumentError, BalancerError
 from sidecar.zdd.stats_csv import read_rows
@@ -66,8 +67,10 @@ class ByHttp:
         try:
             answer = self._session.get(url, timeout=_TIMEOUT)
             answer.raise_for_status()
-        except requests.RequestException as error:
+        except requests.HTTPError as error:
             raise BalancerError(f"balancer {url}: {error}") from error
+        except requests.RequestException as error:
+            raise BalancerError(f"balancer {url} did not answer: {cause(error)}") from error
         return answer.text
 
 

@@ -51,6 +51,8 @@ from sidecar.zdd.errors import (
 )
 from sidecar.zdd.marathon_apps import MarathonApps
 
+_DECLINED = "stopped as you wish; --resume goes on, --complete-prev goes back"
+
 log = structlog.get_logger("zdd")
 
 
@@ -119,10 +121,12 @@ class Deployer:
             return
         if last is not None:
             self.balancers.look(_backend(last))  # before anything changes
-        self._confirm("Deploy this?")
+        self._confirm("Deploy this?", declined="stopped as you wish; nothing was changed")
         self.marathon.create(new)
         log.info("made", app=new["id"], instances=new["instances"])
-        if last is not None:
+        if last is None:
+            log.info("done", app=new["id"], why="it is the first of its group; its tasks come now")
+        else:
             weighed = definitions.CANARY in definitions.labels_of(new)
             beside = definitions.new_instances_of(new)
             goal = Goal.CANARY if weighed else Goal.BESIDE if beside else Goal.REPLACE
@@ -220,6 +224,7 @@ class Deployer:
                 if course.goal is not Goal.BACK or not course.reversible:
                     self._confirm(f"Delete {course.old}?")
                 self.marathon.delete(course.old, force=course.goal is Goal.BACK)
+                log.info("done", deleted=course.old, serves=course.new)
                 return True
             case Done():
                 log.info("done", old=course.old, new=course.new)
@@ -260,9 +265,9 @@ class Deployer:
                 log.warning("Marathon does not answer", reason=str(error))
                 time.sleep(self.options.step_delay)
 
-    def _confirm(self, question: str) -> None:
+    def _confirm(self, question: str, declined: str = _DECLINED) -> None:
         if not self.agreed(question):
-            raise DeclinedError("stopped as you wish; --resume goes on, --complete-prev goes back")
+            raise DeclinedError(declined)
 
     def _run_hook(self, old: Json, tasks: tuple[str, ...], new: Json) -> None:
         """Have the hook look at both apps before tasks are killed."""

@@ -151,6 +151,9 @@ def test_a_balancer_that_does_not_answer_is_code_5() -> None:
     assert caught.value.exit_code == 5
     with pytest.raises(BalancerError):
         BySocket("/nonexistent/socket").look(BackendName("b_1"))
+    with pytest.raises(BalancerError) as caught:
+        ByHttp(["http://127.0.0.1:9"]).look(BackendName("b_1"))
+    assert str(caught.value).endswith("stats;csv did not answer: [Errno 111] Connection refused")
     with pytest.raises(BalancerError, match="no address"):
         ByHttp(["http://no-such-host.invalid:9090"]).look(BackendName("b_1"))
     with pytest.raises(ArgumentError):

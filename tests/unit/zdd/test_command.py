@@ -10,6 +10,7 @@ from sidecar.cli import main
 from sidecar.zdd.decisions import Row
 from sidecar.zdd.errors import BalancerError
 from sidecar.zdd.stats_csv import read_rows
+from tests.marathon.scripted_server import ScriptedServer, answering
 from tests.unit.zdd.test_definitions import shop
 
 NOBODY = "http://127.0.0.1:9"
@@ -74,3 +75,16 @@ def test_what_is_no_statistics_is_said() -> None:
     """A login page, say."""
     with pytest.raises(BalancerError):
         read_rows("<html></html>", "b_1")  # type: ignore[arg-type]
+
+
+def test_who_says_no_to_the_first_question_hears_that_nothing_was_changed(tmp_path: Path) -> None:
+    """There is nothing to go on with, or to take back."""
+    path = tmp_path / "app.json"
+    path.write_text(json.dumps(shop()))
+    with ScriptedServer(answering(b'{"apps": []}')) as marathon:
+        words = ["zdd", "-j", str(path), "-m", marathon.url, "-l", NOBODY]
+        result = CliRunner().invoke(main, words, input="n\n")
+
+    assert result.exit_code == 1
+    assert "nothing was changed" in result.stderr
+    assert "--resume" not in result.stderr
