@@ -197,13 +197,16 @@ def _read_settings(words: Sequence[str], defaults: Mapping[str, Any]) -> Setting
 @click.option("--skeleton", is_flag=True, help="Without apps: Marathon is not asked.")
 @click.option("--write", is_flag=True, help="Into the state folder, instead of to the screen.")
 def render(settings: Settings, *, skeleton: bool, write: bool) -> None:
-    """Show the configuration and the maps for the apps that Marathon has now."""
+    """Show the configuration and the maps for the apps that Marathon has now.
+
+    Problems of apps are told on standard error.
+    """
     if write:
         for path in inspection.write(settings, skeleton=skeleton):
             click.echo(str(path))
         return
-    files = inspection.shown(inspection.rendered(settings, skeleton=skeleton))
-    for name, text in files.items():
+    rendered, problems = inspection.rendered(settings, skeleton=skeleton)
+    for name, text in inspection.shown(rendered).items():
         click.echo(f"# ---- {name}\n{text}")
 
 

@@ -41,9 +41,10 @@ class Planned:
     problems: tuple[Problem, ...]
 
 
-def rendered(settings: Settings, *, skeleton: bool) -> Rendered:
-    """What HAProxy would start from, but for certificates."""
-    return _render(settings, _wanted(settings, skeleton=skeleton))
+def rendered(settings: Settings, *, skeleton: bool) -> tuple[Rendered, tuple[Problem, ...]]:
+    """What HAProxy would start from, but for certificates, and which apps have problems."""
+    wanted = _wanted(settings, skeleton=skeleton)
+    return _render(settings, wanted), wanted.problems
 
 
 def _wanted(settings: Settings, *, skeleton: bool) -> Desired:

@@ -41,7 +41,10 @@ def carry_out(mode: str, words: Sequence[str], read: Reader, say: Callable[[str]
     for note in asked.notes:
         log.info("a flag means nothing here", flag=note)
     if asked.dry:
-        say(inspection.rendered(settings, skeleton=False).text.rstrip("\n"))
+        rendered, problems = inspection.rendered(settings, skeleton=False)
+        say(rendered.text.rstrip("\n"))
+        for problem in problems:
+            log.warning("problem", app=problem.app_id, field=problem.field, reason=problem.reason)
         return
     app.run(_prepared(settings, asked))
 

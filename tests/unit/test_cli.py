@@ -268,6 +268,23 @@ def test_what_marathon_has_is_rendered(folder: Path) -> None:
     assert "\n10007 web_10007\n" in result.stdout
 
 
+def test_problems_are_told_beside_what_is_rendered(folder: Path) -> None:
+    """On standard error."""
+    bad = {**SOME_APP, "labels": {"HAPROXY_GROUP": "external", "HAPROXY_0_MODE": "neither"}}
+    with ScriptedServer(answering(json.dumps({"apps": [bad]}).encode())) as marathon:
+        result = call("render", "--state-dir", folder, "--marathon", marathon.url)
+
+    assert result.stderr.startswith("problem: app /web: HAPROXY_0_MODE: ")
+
+
+def test_a_folder_of_templates_that_is_not_there_is_an_error(folder: Path) -> None:
+    """A typing error does not run without the operator's templates."""
+    missing = folder / "missing"
+    result = call("run", "--state-dir", folder, "--templates", missing)
+
+    assert str(missing) in assert_one_sentence(result, code=2)
+
+
 # --- a sidecar that runs ---
 
 

@@ -146,6 +146,17 @@ def test_dry_prints_the_configuration_and_touches_nothing(tmp_path: Path) -> Non
     assert not folder.exists()
 
 
+def test_dry_tells_the_problems_of_apps_beside_the_configuration(tmp_path: Path) -> None:
+    """On standard error, where they are in nobody's way."""
+    bad = {**WEB, "labels": {"HAPROXY_GROUP": "external", "HAPROXY_0_MODE": "neither"}}
+    words = ("sse", "--dry", "--group", "external", "--log-format", "console")
+    with ScriptedServer(answering(json.dumps({"apps": [bad]}).encode())) as server:
+        result = call(*words, "-m", server.url, MLB_STATE_DIR=str(tmp_path / "state"))
+
+    assert "HAPROXY_0_MODE" in result.stderr
+    assert "HAPROXY_0_MODE" not in result.stdout
+
+
 def app_socket() -> str:
     """Where scripts look for HAProxy's socket."""
     return "/var/run/haproxy/socket"
