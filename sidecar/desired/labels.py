@@ -195,6 +195,38 @@ LABELS: tuple[Label, ...] = (
 )
 
 
+@attrs.frozen
+class AppLabel:
+    """A label of a whole app, and its manual; whoever uses it reads it."""
+
+    name: str
+    manual: str
+
+
+APP_LABELS: tuple[AppLabel, ...] = (
+    AppLabel("HAPROXY_GROUP", "The groups of balancers that take the app, separated by commas."),
+    AppLabel(
+        "HAPROXY_DEPLOYMENT_GROUP",
+        "The service that the app is a version of: two apps of a group are one backend.",
+    ),
+    AppLabel(
+        "HAPROXY_DEPLOYMENT_STARTED_AT", "When it was deployed; the later one is the new version."
+    ),
+    AppLabel(
+        "HAPROXY_DEPLOYMENT_TARGET_INSTANCES",
+        "How many tasks of both versions stay in service while the new ones come.",
+    ),
+    AppLabel(
+        "HAPROXY_DEPLOYMENT_NEW_INSTANCES",
+        "How many of them are to be of the new version, for zdd; with it the app that was scaled"
+        " last is the new one.",
+    ),
+    AppLabel(
+        "HAPROXY_DEPLOYMENT_ALT_PORT",
+        "The service port that zdd gives the app every other time.",
+    ),
+)
+
 TEMPLATE_LABELS = tuple(
     template
     for template in TEMPLATES.values()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from sidecar.desired.labels import LABELS, TEMPLATE_LABELS
+from sidecar.desired.labels import APP_LABELS, LABELS, TEMPLATE_LABELS
 from sidecar.desired.templates.pieces import Template
 from sidecar.desired.templates.table import TEMPLATES, WITHOUT_EFFECT
 from sidecar.dropin.table import FLAGS, VARIABLES, Flag, Variable
@@ -40,6 +40,11 @@ def chapters() -> tuple[Chapter, ...]:
             "Labels of an app's ports",
             "{n} is the port's place in the app's definition, counted from 0.",
             tuple((f"HAPROXY_{{n}}_{row.name}", row.manual) for row in LABELS),
+        ),
+        Chapter(
+            "Labels of an app",
+            "All but the first are for blue and green versions of an app.",
+            tuple((row.name, row.manual) for row in APP_LABELS),
         ),
         Chapter(
             "Templates",

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from sidecar import app
 from sidecar.cli import main
-from sidecar.desired.labels import LABELS
+from sidecar.desired.labels import APP_LABELS, LABELS
 from sidecar.desired.templates.table import TEMPLATES
 from sidecar.dropin.manual import Chapter, chapters, manual, markdown, templates_markdown
 from sidecar.dropin.table import FLAGS, VARIABLES
@@ -169,6 +169,7 @@ def test_the_manual_has_every_row_of_every_table() -> None:
     names = [*(row.name for row in FLAGS), *(row.name for row in VARIABLES)]
     assert [name for name in names if name not in text] == []
     assert [row.name for row in LABELS if f"HAPROXY_{{n}}_{row.name}\n" not in text] == []
+    assert [row.name for row in APP_LABELS if f"  {row.name}\n" not in text] == []
     assert manual([Chapter("More", "Words.", (("NAME", "What it is."),))]) == (
         "MORE\nWords.\n\n  NAME\n      What it is.\n"
     )
