@@ -8,6 +8,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -16,7 +17,7 @@ from click.core import ParameterSource
 from sidecar import app, inspection, telemetry
 from sidecar.control import NotRunningError, ask
 from sidecar.dropin import command as dropin
-from sidecar.errors import SidecarError
+from sidecar.errors import SidecarError, UsageError
 from sidecar.settings import Option, Settings, completed, flag, options, variable
 from sidecar.signals import ignore_wishes
 from sidecar.zdd.command import zdd
@@ -150,6 +151,9 @@ def run(settings: Settings) -> None:
     STATE_DIR/haproxy.cfg.
     """
     ignore_wishes()
+    for folder in settings.templates:
+        if not Path(folder).is_dir():
+            raise UsageError(f"--templates {folder} is no folder that is there")
     app.run(settings)
 
 
@@ -208,6 +212,8 @@ def render(settings: Settings, *, skeleton: bool, write: bool) -> None:
     rendered, problems = inspection.rendered(settings, skeleton=skeleton)
     for name, text in inspection.shown(rendered).items():
         click.echo(f"# ---- {name}\n{text}")
+    for problem in problems:
+        click.echo(f"problem: {problem}", err=True)
 
 
 @main.command(short_help="Show what would be sent to HAProxy now; send nothing.")

@@ -42,6 +42,8 @@ class OperatorTemplates:
         self._refused: Overrides | None = None
         if idle := sorted(WITHOUT_EFFECT & self.current.texts.keys()):
             log.warning("templates without effect", names=", ".join(idle))
+        if unknown := self._unknown():
+            log.warning("no templates of this name", names=", ".join(unknown))
 
     def refresh(self) -> None:
         """Read again; what cannot be used leaves the last good ones in place, and is told."""
@@ -79,6 +81,12 @@ class OperatorTemplates:
         if trouble and trouble != self.trouble:
             log.error("templates not taken", reason=trouble)
         self.trouble = trouble
+
+    def _unknown(self) -> list[str]:
+        """The files that look like a template's and are none's."""
+        found = {name for folder in self._folders for name in _files_in(folder)}
+        known = {f"HAPROXY_{name}" for name in TEMPLATES}
+        return sorted(name for name in found - known if name.startswith("HAPROXY_"))
 
     def _read(self) -> Overrides:
         texts: dict[str, str] = {}

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.errors import UsageError
 from sidecar.reconcile.templates import OperatorTemplates
@@ -96,6 +97,18 @@ def test_later_the_last_good_one_stays_and_the_trouble_is_told(
     assert texts(templates) == {"BACKEND_HTTP_OPTIONS": OPTIONS}
     assert said in templates.trouble
     assert "the last good templates stay" in templates.trouble
+
+
+def test_a_file_with_the_name_of_no_template_is_told(tmp_path: Path) -> None:
+    """What is misspelt would do nothing, without a word."""
+    (tmp_path / "HAPROXY_BACKEND_HTTP_OPTION").write_text(OPTIONS)
+    (tmp_path / "README").write_text("about templates")
+    with capture_logs() as lines:
+        OperatorTemplates([str(tmp_path)])
+
+    assert [(line["event"], line["names"]) for line in lines] == [
+        ("no templates of this name", "HAPROXY_BACKEND_HTTP_OPTION")
+    ]
 
 
 def test_what_has_changed_is_read_again(tmp_path: Path) -> None:
