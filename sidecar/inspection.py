@@ -27,6 +27,7 @@ from sidecar.reconcile.asking import Asking
 from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.engine import files_of
+from sidecar.reconcile.narration import by_reason, in_short
 from sidecar.reconcile.resolve import look_up
 from sidecar.settings import Settings
 from sidecar.side_files import write_side_files
@@ -154,7 +155,7 @@ def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
     yield from _if(state.get("credentials_trouble", ""), "  TROUBLE: {}")
     yield from _if(state.get("templates_trouble", ""), "TROUBLE: {}")
     yield f"reloads: {reloads['count']}" + (f", last: {reloads['last']}" if reloads["last"] else "")
-    for reason in reloads["wanted"]:
+    for reason in in_short(reloads["wanted"]):
         yield f"  wanted: {reason}"
     yield from _if(reloads["refused"], "  REFUSED: {}")
     yield from _if(state["file_trouble"], "TROUBLE with the file of the next start: {}")
@@ -162,8 +163,10 @@ def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"HELD: a full fetch, since {state['held']['reason']}; `mlb-sidecar release` uses it"
     for path, why in state["certificates"]["troubles"].items():
         yield f"PROBLEM: certificate {path}: {why}"
-    for port, why in state["busy_ports"].items():
-        yield f"service port {port} left out: it {why}"
+    busy = {int(port): why for port, why in state["busy_ports"].items()}
+    for why, ports in by_reason(busy).items():
+        several = not ports.isdecimal()
+        yield f"service port{'s' * several} {ports} left out: {'each' if several else 'it'} {why}"
     for problem in state["problems"]:
         yield f"PROBLEM: app {problem['app']}: {problem['field']}: {problem['reason']}"
     for entry in state["apps"]:

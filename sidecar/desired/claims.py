@@ -64,7 +64,7 @@ def _unusable(number: int, rules: PortRules) -> str:
     if number in rules.reserved:
         return f"service port {number} is a port of the balancer itself"
     if number in rules.busy:
-        return f"service port {number} cannot be bound here: {rules.busy[number]}"
+        return f"service port {number} cannot be bound here: it {rules.busy[number]}"
     return ""
 
 

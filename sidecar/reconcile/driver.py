@@ -20,7 +20,6 @@ from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import true_name_reasons
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
-from sidecar.plan.ports import write_ranges
 from sidecar.plan.steps import Reason
 from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle, CycleReport
@@ -28,6 +27,7 @@ from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.gate import ReloadGate
 from sidecar.reconcile.narration import (
     listed,
+    narrate_busy,
     narrate_cycle,
     narrate_detour,
     narrate_problems,
@@ -84,6 +84,7 @@ class Driver:
         self._workers = ""
         self._stuck = 0
         self._refused: tuple[str, ...] = ()
+        self._told_busy: Mapping[int, str] = {}
         self._cycles = 0
         self._repairs = 0
         self._certificates = certificates
@@ -159,15 +160,16 @@ class Driver:
         if wants is not None:
             desired = wants.desired(self.port_rules(), self.incumbents)
             self._ports.choose(desired.service_ports)
+            before = self.desired.problems
             self._want_now(wants)
+            narrate_problems(before, self.desired.problems)
             self._sift(wants)
         else:
             self._ports.choose(())
         self._say_busy()
 
     def _say_busy(self) -> None:
-        if self._ports.busy:
-            log.warning("service ports left out", ports=write_ranges(self._ports.busy))
+        self._told_busy = narrate_busy(self._ports.busy, self._told_busy)
 
     # --- HAProxy as desired ---
 
@@ -339,9 +341,9 @@ class Driver:
         if due is None or self._clock() < due:
             return False
         if self._leave_out_busy_ports(wants) or self._sift(wants):
+            self._note_page()  # the one that waits has what was left out just now
             return True
         taken = self._taken_frontend_ports()
-            self._note_page()  # the one that waits has what was left out just now
         rendered = self._rendered()
         if not self._gate.may_try(rendered.text, self._clock()):
             return False

@@ -3,6 +3,7 @@
 import attrs
 
 from sidecar.plan.steps import Reason
+from sidecar.reconcile.narration import listed
 from sidecar.reconcile.status import Reloads
 
 _COALESCE = 0.3
@@ -48,7 +49,7 @@ class ReloadGate:
         return Reloads(
             self.count,
             dict(self.by_reason),
-            "; ".join(self.last_reasons),
+            listed(self.last_reasons),
             tuple(str(reason) for reason in self.wanted),
             self.refused,
         )

@@ -1,11 +1,12 @@
 """Says in the log what a cycle did: the plan, its commands, and how long it all took."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 import structlog
 
 from sidecar.desired.model import Problem
 from sidecar.plan.observed import LEDGERS
+from sidecar.plan.ports import write_ranges
 from sidecar.plan.steps import (
     AddBackend,
     AddEntry,
@@ -27,6 +28,7 @@ from sidecar.plan.steps import (
 from sidecar.reconcile.cycle import CycleReport
 
 _COMMANDS_SHOWN = 12
+_REASONS_SHOWN = 3  # of a kind
 _DETOUR = (
     "the stats socket is dead, as after failed reloads; commands go through the master until the"
     " next good one"
@@ -72,6 +74,14 @@ def narrate_detour(told: str, *, by_master: bool) -> str:
     return _DETOUR if by_master else ""
 
 
+def narrate_busy(busy: Mapping[int, str], told: Mapping[int, str]) -> Mapping[int, str]:
+    """Tell which service ports are left out and why, unless that was `told`; return them."""
+    if busy and busy != told:
+        for why, ports in by_reason(busy).items():
+            log.warning("service ports left out", ports=ports, why=why)
+    return dict(busy)
+
+
 def narrate_problems(before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
     """Tell each problem when it comes and when it is over."""
     for problem in sorted(set(after) - set(before)):
@@ -88,7 +98,7 @@ def summary(plan: Plan) -> str:
         if name:
             found[name] = found.get(name, 0) + 1
     parts = [f"{count} x {name}" for name, count in found.items()]
-    parts += [f"reload wanted ({reason})" for reason in plan.reasons]
+    parts += [f"reload wanted ({reason})" for reason in in_short(plan.reasons)]
     return ", ".join(parts) or "nothing but notes"
 
 
@@ -120,6 +130,27 @@ def one_line(error: Exception) -> str:
     return " | ".join(line.strip() for line in str(error).splitlines() if line.strip())
 
 
-def listed(reasons: Sequence[object]) -> str:
+def listed(reasons: Iterable[object]) -> str:
     """Reasons as one text."""
-    return "; ".join(str(reason) for reason in reasons)
+    return "; ".join(in_short(reasons))
+
+
+def in_short(reasons: Iterable[object]) -> tuple[str, ...]:
+    """Reasons like `kind: detail`; of a kind that has many the first ones, and a count."""
+    kinds: dict[str, list[str]] = {}
+    for reason in map(str, reasons):
+        kinds.setdefault(reason.partition(": ")[0], []).append(reason)
+    shown: list[str] = []
+    for kind, texts in kinds.items():
+        more = len(texts) - _REASONS_SHOWN
+        shown += texts[:_REASONS_SHOWN]
+        shown += [f"{kind}: and {more} more"] if more > 0 else []
+    return tuple(shown)
+
+
+def by_reason(busy: Mapping[int, str]) -> Mapping[str, str]:
+    """Ports that are left out, as ranges, by why."""
+    found: dict[str, list[int]] = {}
+    for port, why in sorted(busy.items()):
+        found.setdefault(why, []).append(port)
+    return {why: write_ranges(ports) for why, ports in found.items()}

@@ -188,13 +188,16 @@ def test_a_port_that_is_busy_at_the_start_is_left_out_and_said(
     with tasks(("holder",)) as holding:
         busy = holding["holder"]
         settings = settings_for(short_dir, [free, busy])
-        with started(settings, web(busy, ports[ONE])) as wheel:
+        with capture_logs() as lines, started(settings, web(busy, ports[ONE])) as wheel:
             status = wheel.driver.tell(Status(0.0))
 
             assert dict(status.busy_ports) == {busy: "is in use by another process"}
             assert [problem.field for problem in status.problems] == ["port 0"]
             assert get(settings.http_port, Host="web.test").task == ONE
             assert wheel.driver.reload_due() is None
+    said = [(line["event"], line.get("ports", line.get("field"))) for line in lines]
+    assert said.count(("service ports left out", str(busy))) == 1
+    assert said.count(("problem", "port 0")) == 1
 
 
 def test_a_protected_app_loses_nothing_until_it_is_protected_no_more(

@@ -116,3 +116,20 @@ def test_status_lines_of_a_healthy_sidecar_are_quiet() -> None:
     assert lines[4] == f"  backend web_10000 (http-roundrobin, in {SPARE})"
     assert lines[-1].endswith("coming")
     assert not {"TROUBLE", "REFUSED", "HELD", "PROBLEM", "NOT"} & set(" ".join(lines).split())
+
+
+def test_many_ports_and_many_reasons_are_told_in_few_lines() -> None:
+    """A whole range that another balancer holds, and new settings of all archetypes."""
+    busy = dict.fromkeys(range(10000, 10101), "is in use by another process")
+    wanted = tuple(f"archetype: kind {number} is made otherwise" for number in range(60))
+    status = attrs.evolve(
+        a_status(), busy_ports=busy, reloads=Reloads(0, {}, "", (*wanted, "port: 7"), "")
+    )
+    lines = list(status_lines(describe(status)))
+
+    assert "service ports 10000-10100 left out: each is in use by another process" in lines
+    assert [line for line in lines if line.startswith("  wanted")] == [
+        *(f"  wanted: {reason}" for reason in wanted[:3]),
+        "  wanted: archetype: and 57 more",
+        "  wanted: port: 7",
+    ]

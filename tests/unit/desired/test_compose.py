@@ -132,7 +132,7 @@ def test_a_service_port_belongs_to_who_has_it_else_to_the_smaller_id(
     ("rules", "reason"),
     [
         (PortRules(reserved=frozenset({10000})), "is a port of the balancer itself"),
-        (PortRules(busy={10000: "is in use"}), "cannot be bound here: is in use"),
+        (PortRules(busy={10000: "is in use"}), "cannot be bound here: it is in use"),
     ],
 )
 def test_a_port_that_cannot_be_had_is_a_problem_of_the_app_that_wants_it(
