@@ -17,6 +17,7 @@ from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.files import remove_leftovers
 from sidecar.haproxy.folder import FolderLock
 from sidecar.haproxy.log_relay import LogRelay
+from sidecar.haproxy.process import most_connections
 from sidecar.marathon.credentials import Credentials
 from sidecar.marathon.watcher import Backoff, Watcher
 from sidecar.reconcile.audit import Auditor
@@ -107,7 +108,11 @@ def _start(job: _Job, supervisor: Supervisor, signals: Signals) -> Scribe:
     settings, mailbox = job.settings, job.mailbox
     write_side_files(settings)
     if settings.maxconn and not assembly.room_for_maxconn(settings):
-        log.warning("maxconn is left to HAProxy: the open-files limit is too low or not known")
+        log.warning(
+            "maxconn is left to HAProxy: the open-files limit is too low or not known",
+            asked=settings.maxconn,
+            most=None if settings.beside else most_connections(),
+        )
     render = assembly.renderer(settings)
     scribe = Scribe(lambda page: write_page(page, render, job.engine))
     resolver = Resolver(mailbox.put, stopping=job.stopping)
