@@ -8,18 +8,15 @@ it runs.
 
 import functools
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import attrs
 import jinja2
 
 from sidecar.desired.front_rules import STATE_DIR
 from sidecar.desired.model import (
-    CHECK_TIMEOUTS,
     Archetype,
     Backend,
-    Check,
     Desired,
     Door,
     Frontend,
@@ -35,6 +32,7 @@ from sidecar.desired.templates.head import Head, read_head
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.desired.templates.table import TEMPLATES
 from sidecar.desired.templates.wording import lines_of, quoted
+from sidecar.haproxy.archetypes import archetypes_of, pool_sizes
 from sidecar.haproxy.binds import copies_of, own_line, range_lines, vhost_words
 from sidecar.haproxy.map_files import certificate_texts, map_texts
 from sidecar.haproxy.proxies import Proxies
@@ -57,21 +55,7 @@ _MAP_RULES = {
     "HTTPS": ("MAP_HTTPS_FRONTEND_ACL",),
     "APPID": ("MAP_HTTP_FRONTEND_APPID_ACL",),
 }
-_COMMON_BALANCES = ("roundrobin", "leastconn", "first", "random", "source", "uri")
 _HASHED = ("source", "uri", "hdr(")
-_USUAL = (
-    *(Archetype(mode) for mode in Mode),
-    *(
-        Archetype(mode, check=check, check_timeout=timeout)
-        for mode, check in (
-            (Mode.HTTP, Check.HTTP),
-            (Mode.HTTP, Check.CONNECT),
-            (Mode.TCP, Check.CONNECT),
-        )
-        for timeout in CHECK_TIMEOUTS
-    ),
-)
-"""Of each mode and check the archetype that is expected where none is in use."""
 
 
 @attrs.frozen
@@ -141,7 +125,11 @@ class Renderer:
         """The configuration that a process with all of `desired` should start from."""
         backends = [desired.backends[name] for name in sorted(desired.backends)]
         archetypes = archetypes_of(backends)
-        pools = _pools(backends, archetypes, layout)
+        pools = (
+            {}
+            if layout.makes_backends
+            else pool_sizes(backends, archetypes, layout.spares, layout.spares_each)
+        )
         expected = self.expected(desired, layout)
         # A port is bound once: what has a frontend of its own is cut out of the range.
         cut = attrs.evolve(layout, bound=layout.bound - frozenset(desired.frontends))
@@ -305,53 +293,6 @@ class Renderer:
 
     def _template(self, name: str) -> jinja2.Template:
         return self._environment.get_template(name)
-
-
-def common_archetypes() -> tuple[Archetype, ...]:
-    """The archetypes that are always there, so that an app with one never needs a reload."""
-    connect = [(Check.CONNECT, timeout) for timeout in CHECK_TIMEOUTS]
-    request = [(Check.HTTP, timeout) for timeout in CHECK_TIMEOUTS]
-    http = [
-        Archetype(Mode.HTTP, balance, sticky=sticky, check=check, check_timeout=timeout)
-        for balance in _COMMON_BALANCES
-        for sticky in (False, True)
-        for check, timeout in ((Check.NONE, 0), *connect, *request)
-    ]
-    tcp = [
-        Archetype(Mode.TCP, balance, check=check, check_timeout=timeout)
-        for balance in _COMMON_BALANCES
-        if balance != "uri"
-        for check, timeout in ((Check.NONE, 0), *connect)
-    ]
-    return tuple(sorted([*http, *tcp], key=lambda archetype: archetype.name))
-
-
-def archetypes_of(backends: Iterable[Backend]) -> tuple[Archetype, ...]:
-    """The common archetypes and those in use, by name."""
-    found = {archetype.name: archetype for archetype in common_archetypes()}
-    found.update((backend.archetype.name, backend.archetype) for backend in backends)
-    return tuple(found[name] for name in sorted(found))
-
-
-def _pools(
-    backends: Iterable[Backend], archetypes: Iterable[Archetype], layout: Layout
-) -> dict[str, int]:
-    """How many spares each archetype gets: many for the one most in use of each mode and check."""
-    if layout.makes_backends:
-        return {}
-    use = Counter(backend.archetype for backend in backends if not backend.archetype.bare)
-    # A bare one is of use only with a section that no spare has.
-    sizes = {archetype.name: layout.spares_each for archetype in archetypes if not archetype.bare}
-    for default in _USUAL:
-        of_kind = [archetype for archetype in use if _kind(archetype) == _kind(default)]
-        most = max(of_kind or [default], key=lambda archetype: (use[archetype], archetype.name))
-        sizes[most.name] = max(layout.spares, layout.spares_each)
-    return sizes
-
-
-def _kind(archetype: Archetype) -> tuple[Mode, Check, int]:
-    """What most apps leave as it comes: how they are checked is Marathon's word, not a label's."""
-    return archetype.mode, archetype.check, archetype.check_timeout
 
 
 def _head_of(overrides: Overrides, layout: Layout | None) -> Head:

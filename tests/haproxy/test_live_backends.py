@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sidecar.desired.model import BackendName, Check, Desired
-from sidecar.haproxy.config import common_archetypes
+from sidecar.haproxy.archetypes import common_archetypes
 from sidecar.plan.making import interim_name
 from sidecar.plan.pools import is_spare
 from sidecar.reconcile.description import describe

@@ -5,7 +5,8 @@ import attrs
 import pytest
 
 from sidecar.desired.model import Archetype, BackendName, Desired, MapName, Mode, Target
-from sidecar.haproxy.config import Layout, Rendered, Renderer, archetypes_of, common_archetypes
+from sidecar.haproxy.archetypes import archetypes_of, common_archetypes
+from sidecar.haproxy.config import Layout, Rendered, Renderer
 from sidecar.plan.facts import read_digests
 from tests.builders import TCP, a_backend, a_desired, a_server
 
