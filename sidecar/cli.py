@@ -247,7 +247,8 @@ def status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(state, indent=2))
         return
-    for line in inspection.status_lines(state):
+    down = inspection.down(state) if "settings" in state else frozenset()
+    for line in inspection.status_lines(state, down):
         click.echo(line.encode("utf-8", "replace"))  # a name may hold half of a character
 
 

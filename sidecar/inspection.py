@@ -11,7 +11,7 @@ from sidecar import assembly
 from sidecar.desired.certificates import Certificate, choose
 from sidecar.desired.claims import PortRules
 from sidecar.desired.model import Desired, MapName, Problem
-from sidecar.errors import UsageError
+from sidecar.errors import HaproxyError, UsageError
 from sidecar.haproxy import commands, replies
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.certificates import CertificateFiles
@@ -31,6 +31,9 @@ from sidecar.reconcile.narration import by_reason, in_short
 from sidecar.reconcile.resolve import look_up
 from sidecar.settings import Settings
 from sidecar.side_files import write_side_files
+
+Down = frozenset[tuple[str, str]]
+"""Servers that are down, each with the name of the backend where HAProxy has it."""
 
 
 @attrs.frozen
@@ -135,7 +138,21 @@ def maps(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
         }
 
 
-def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
+def down(state: Mapping[str, Any]) -> Down:
+    """The servers that HAProxy's checks call down now; none where it does not answer."""
+    settings = state["settings"]
+    folder = settings["state_dir"].rstrip("/")
+    socket = settings["haproxy_socket"] or f"{folder}/admin.sock"
+    master = settings["master_socket"] or f"{folder}/master.sock"
+    try:
+        with RuntimeApi(socket, master=master) as api:
+            rows = replies.read_servers(api.ask("show servers state"))
+    except HaproxyError:
+        return frozenset()
+    return frozenset((row.backend, row.name) for row in rows if row.operational == 0)
+
+
+def status_lines(state: Mapping[str, Any], down: Down = frozenset()) -> Iterator[str]:
     """A status as an operator reads it."""
     haproxy, fresh, reloads = state["haproxy"], state["freshness"], state["reloads"]
     yield (
@@ -172,10 +189,10 @@ def status_lines(state: Mapping[str, Any]) -> Iterator[str]:
     for entry in state["apps"]:
         yield f"app {entry['id']}"
         for backend in entry["backends"]:
-            yield from _backend_lines(backend)
+            yield from _backend_lines(backend, down)
 
 
-def _backend_lines(backend: Mapping[str, Any]) -> Iterator[str]:
+def _backend_lines(backend: Mapping[str, Any], down: Down) -> Iterator[str]:
     place = backend["place"]
     spare = f", in {place}" if place and place != backend["name"] else ""
     yield f"  backend {backend['name']} ({backend['made_from']}{spare})"
@@ -183,7 +200,10 @@ def _backend_lines(backend: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {route}"
     for server in backend["servers"]:
         weight = "" if server["weight"] == 1 else f", weight {server['weight']}"
-        yield f"    server {server['name']} {server['address']} {server['state']}{weight}"
+        state = server["state"]
+        failing = state == "ready" and (place, server["name"]) in down
+        state += ", DOWN by its checks" if failing else ""
+        yield f"    server {server['name']} {server['address']} {state}{weight}"
 
 
 def _if(text: str, form: str) -> Iterator[str]:

@@ -129,3 +129,17 @@ def test_maps_and_the_routes_of_others_are_shown_as_they_are(wheel: Wheel) -> No
 
     found = inspection.maps(wheel.settings, ["domain2backend.map"])
     assert found["domain2backend.map"]["by.hand"] == "elsewhere"
+
+
+def test_servers_that_haproxy_calls_down_are_found(wheel: Wheel) -> None:
+    """By their names there; none where nobody answers."""
+    state = {"settings": attrs.asdict(wheel.settings)}
+    assert not inspection.down(state)
+
+    [(backend, servers)] = [each for each in wheel.observe().backends.items() if each[1]]
+    [server] = servers
+    wheel.say(f"set server {backend}/{server} health down")
+
+    assert inspection.down(state) == {(backend, server)}
+    state["settings"]["state_dir"] = "/nonexistent"
+    assert not inspection.down(state)

@@ -133,3 +133,12 @@ def test_many_ports_and_many_reasons_are_told_in_few_lines() -> None:
         "  wanted: archetype: and 57 more",
         "  wanted: port: 7",
     ]
+
+
+def test_a_server_that_is_down_by_its_checks_is_told() -> None:
+    """It is ready as far as the sidecar goes; one in maintenance is down on purpose."""
+    down = frozenset({(SPARE, FIRST.name), (SPARE, SECOND.name)})
+    lines = list(status_lines(describe(a_status()), down))
+
+    assert f"    server {FIRST.name} 10.0.0.1:31001 ready, DOWN by its checks" in lines
+    assert sum("DOWN" in line for line in lines) == 1
