@@ -147,9 +147,10 @@ class Cycle:
             RuntimeUnavailableError: HAProxy does not answer.
         """
         started = self._clock()
-        self._whole |= thorough
+        all_of_it = self._whole or thorough
+        self._whole = True  # unless we get to the end: what was sent is not known then
         with self._connection() as api:
-            part = None if self._whole else self._part(desired, protected, api)
+            part = None if all_of_it else self._part(desired, protected, api)
             # What we changed ourselves is not believed either, before HAProxy has said so.
             closely = thorough or self._look_closely
             wanted, observed = part or (desired, self._observer.observe(api, thorough=closely))

@@ -2,10 +2,16 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from sidecar.errors import RuntimeUnavailableError
+from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.plan.observed import ALL_MAPS
+from sidecar.plan.steps import Step
+from sidecar.reconcile.apply import Applier, Result
 from tests.conditions import eventually
 from tests.haproxy.driving_rig import (
     ONE,
@@ -15,7 +21,7 @@ from tests.haproxy.driving_rig import (
     stopped_afterwards,
     web,
 )
-from tests.haproxy.skeleton_rig import get
+from tests.haproxy.skeleton_rig import free_ports, get
 
 GARBAGE = b"\xff\xfe no configuration \x80"
 
@@ -111,3 +117,30 @@ def test_a_full_disk_does_not_keep_haproxy_down(
     eventually(lambda: not wheel.follow())
 
     assert get(service_port).task == TWO
+
+
+@pytest.mark.parametrize("after", [1, 3, 5, 6])
+def test_a_conversation_that_breaks_off_is_not_taken_for_one_that_never_began(
+    wheel: Wheel, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """What was sent before is looked at, and not sent again: HAProxy would have a key twice."""
+    wheel.follow(audit=True)
+    (number,) = free_ports(1)
+    wheel.wants.apps = [*wheel.wants.apps, web(number, ports[TWO], name="new")]
+    whole = Applier.apply
+
+    def broken(self: Applier, steps: Sequence[Step], api: RuntimeApi) -> tuple[Result, ...]:
+        whole(self, steps[:after], api)
+        raise RuntimeUnavailableError("HAProxy's stats socket did not answer: timed out")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Applier, "apply", broken)
+        wheel.follow()
+    eventually(lambda: not wheel.follow())
+
+    with RuntimeApi(wheel.engine.placement.admin_socket) as api:
+        for file in ALL_MAPS:
+            lines = api.ask(f"show map {wheel.settings.state_dir}/{file}").splitlines()
+            keys = [line.split(" ")[1] for line in lines if line]
+            assert len(keys) == len(set(keys)), file
+    assert get(wheel.settings.http_port, Host="new.test").task == TWO
