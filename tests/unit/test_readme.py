@@ -122,9 +122,18 @@ def test_each_reload_reason_is_explained() -> None:
     """Every kind of reason that the code gives stands in docs/operations.md."""
     text = _OPERATIONS.read_text().partition("## Reload reasons")[2]
 
-    unexplained = {kind for kind in _first_arguments("Reason") if f"| `{kind}` |" not in text}
+    unexplained = {kind for kind in _arguments("Reason", 0) if f"| `{kind}` |" not in text}
 
     assert not unexplained
+
+
+def test_each_field_of_a_problem_is_explained() -> None:
+    """Those that are not labels stand in docs/operations.md one by one."""
+    text = _OPERATIONS.read_text().partition("## Problems")[2].partition("## Reload")[0]
+    fields = {field for field in _arguments("Problem", 1) if field[0].islower()}
+
+    assert {"configuration", "healthChecks"} <= fields
+    assert not {field for field in fields if f"| `{field}" not in text}
 
 
 def _log_lines(levels: set[str]) -> Iterator[str]:
@@ -135,10 +144,10 @@ def _log_lines(levels: set[str]) -> Iterator[str]:
             yield from _texts(call.args[0])
 
 
-def _first_arguments(function: str) -> Iterator[str]:
+def _arguments(function: str, place: int) -> Iterator[str]:
     for call in _calls():
-        if isinstance(call.func, ast.Name) and call.func.id == function and call.args:
-            yield from _texts(call.args[0])
+        if isinstance(call.func, ast.Name) and call.func.id == function and call.args[place:]:
+            yield from _texts(call.args[place])
 
 
 def _calls() -> Iterator[ast.Call]:
