@@ -24,7 +24,8 @@ _PROCESS_LINE = re.compile(
     r"(?P<pid>\d+)\s+(?P<type>\w+)\s+(?:\[was: \d+\]\s+)?(?P<reloads>\d+)"
     r"(?:\s+\[failed: (?P<failed>\d+)\])?\s+\S+(?:\s+(?P<version>\S+))?\s*"
 )
-_PID = re.compile(r"^Pid: ([0-9]+)$", re.MULTILINE)
+_PROCESS = re.compile(r"^(?:Pid|Start_time_sec): ([0-9]+)$", re.MULTILINE)
+_PROCESS_LINES = 2
 _NO_BACKEND = "Can't find backend."
 _RELOAD = re.compile(r"Success=(?P<digit>[01])(?:\n--)?(?:\n(?P<log>.*))?", re.DOTALL)
 
@@ -147,12 +148,12 @@ def read_servers_of(text: str) -> tuple[ServerRow, ...] | None:
     return None if text.startswith(_NO_BACKEND) else read_servers(text)
 
 
-def read_worker(text: str) -> int:
-    """Read the worker's pid, and nothing else, out of `show info`."""
-    found = _PID.search(text)
-    if found is None:
+def read_worker(text: str) -> tuple[str, ...]:
+    """Read which process a worker is, and nothing else, out of `show info`: its pid and start."""
+    found = _PROCESS.findall(text)
+    if len(found) != _PROCESS_LINES:
         raise _unknown("show info", text)
-    return int(found[1])
+    return tuple(found)
 
 
 # In the order of ServerRow's fields.

@@ -65,19 +65,19 @@ def plan(
         word = static(backend)
         return static_servers(backend, word) if word else None
 
+    protected_apps = frozenset(protected)
     allocation = (making.settle if makes_backends else allocate)(desired.backends, observed, waits)
     phases = Phases()
     unmade = [*certificates.look_after(phases, desired, observed, largest=largest_certificate)]
     for name, place in sorted(allocation.location.items()):
         backend = desired.backends[name]
         made = makes_backends and making.make(phases, place, backend.made_from, observed)
-        _claim(phases, backend, place, observed, made=made)
+        _claim(phases, backend, place, observed, made=made, protected=protected_apps)
         reason = waits(backend)
         if reason is not None and servers.need_making(place, backend.servers, observed):
             unmade.append(reason)
         else:
             servers.bring_in(phases, place, backend.servers, observed)
-    protected_apps = frozenset(protected)
     kept = {
         place
         for place, row in observed.rows().items()
@@ -118,11 +118,25 @@ def true_name_reasons(observed: Observed) -> tuple[Reason, ...]:
     return (Reason("true names", f"{away} apps live in backends of other names"),) if away else ()
 
 
-def _claim(phases: Phases, backend: Backend, place: str, observed: Observed, *, made: bool) -> None:
-    """Write into the ledger whose backend this is; one that was `made` has a row by then."""
+def _claim(
+    phases: Phases,
+    backend: Backend,
+    place: str,
+    observed: Observed,
+    *,
+    made: bool,
+    protected: Collection[AppId],
+) -> None:
+    """Write into the ledger whose backend this is; one that was `made` has a row by then.
+
+    A protected app that leaves a deployment group is in the row for as long as it is protected:
+    that is how it is known whose servers are there.
+    """
     row = observed.row(place)
     archetype = row.archetype if row and not made else backend.made_from
-    wanted = LedgerRow(backend.name, backend.app_ids, backend.port, archetype).encode()
+    staying = (app_id for app_id in (row.app_ids if row else ()) if app_id in protected)
+    app_ids = tuple(dict.fromkeys((*backend.app_ids, *staying)))
+    wanted = LedgerRow(backend.name, app_ids, backend.port, archetype).encode()
     if made or observed.maps[BACKEND_LEDGER][place] != wanted:
         phases.claims.append(SetEntry(BACKEND_LEDGER, place, wanted))
 

@@ -22,7 +22,8 @@ _ORDER = (
     MapName.DOMAIN,
     MapName.WILDCARD,  # what it leads to is there by then
 )
-_BY_HOST = (MapName.DOMAIN, MapName.HOST_PATH, MapName.HOST_PATH_ANY_CASE)
+BY_HOST = (MapName.DOMAIN, MapName.HOST_PATH, MapName.HOST_PATH_ANY_CASE)
+"""The maps whose keys are hosts, or begin with one."""
 _COST_OF_A_REPLACEMENT = 8  # prepare, commit and the payload's framing, counted in entries
 
 
@@ -58,7 +59,7 @@ def route(
 
 def _hosts_of(maps: Mapping[MapName, Mapping[str, Value]]) -> frozenset[str]:
     """The hosts that lead somewhere."""
-    return frozenset(key.partition("/")[0] for name in _BY_HOST for key in maps[name])
+    return frozenset(key.partition("/")[0] for name in BY_HOST for key in maps[name])
 
 
 def _leading_to(
@@ -77,7 +78,7 @@ def _leading_to(
         modes = observed.maps[name.value]
         return {key: mode for key in ports if (mode := modes.get(key)) is not None}
     if name is MapName.VHOST:
-        keys = (key for each in _BY_HOST for key in _leading_to(kept, each, observed))
+        keys = (key for each in BY_HOST for key in _leading_to(kept, each, observed))
         hosts = {key.partition("/")[0] for key in keys} - set(elsewhere)
         current = observed.maps[name.value]
         return {host: value for host in hosts if (value := current.get(host)) is not None}

@@ -13,6 +13,7 @@ import attrs
 from sidecar.desired.model import BackendName, Desired, MapName, Target
 from sidecar.plan.known import Known
 from sidecar.plan.making import interim_name
+from sidecar.plan.maps import BY_HOST
 from sidecar.plan.observed import Observed
 
 _PORT_MAPS = (MapName.PORT, MapName.PORT_MODE)
@@ -57,7 +58,9 @@ def cut(
     """Both cut down to the scope, and to what is bound up with it.
 
     A key in the scope brings the backend along that it is to lead to, a backend the places that it
-    has or may get, and a place the keys that lead there.
+    has or may get, and a place the keys that lead there and the backend whose name it has: that one
+    may live elsewhere until its own place is gone. A host with a frontend of its own brings all its
+    keys along.
     """
     names, places = set(scope.names), set(scope.places)
     keys: dict[MapName, set[str]] = {name: set(scope.keys.get(name, ())) for name in MapName}
@@ -70,6 +73,7 @@ def cut(
         ports = keys[MapName.PORT] | keys[MapName.PORT_MODE]
         for map_name in _PORT_MAPS:
             keys[map_name] |= ports
+        _keep_hosts_whole(keys, desired, known)
         names |= {
             value.backend
             for map_name, some in keys.items()
@@ -77,8 +81,20 @@ def cut(
             if isinstance(value := desired.maps[map_name].get(key), Target)
         }
         names |= {owner for place in places if (owner := known.owner(place)) is not None}
+        names |= {BackendName(place) for place in places if place in desired.backends}
     places |= _candidates(names, desired, known, makes_backends=makes_backends)
     return _desired_of(desired, names, keys), known.part(places, keys)
+
+
+def _keep_hosts_whole(keys: dict[MapName, set[str]], desired: Desired, known: Known) -> None:
+    """How a host's TLS is terminated, and all that leads from that host, are in together."""
+    apart = desired.maps[MapName.VHOST].keys() | known.observed.maps[MapName.VHOST.value].keys()
+    touched = {key.partition("/")[0] for name in BY_HOST for key in keys[name]}
+    hosts = apart & (touched | keys[MapName.VHOST])
+    keys[MapName.VHOST] |= hosts
+    for name in BY_HOST if hosts else ():
+        every = desired.maps[name].keys() | known.observed.maps[name.value].keys()
+        keys[name] |= {key for key in every if key.partition("/")[0] in hosts}
 
 
 def _candidates(

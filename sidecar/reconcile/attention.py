@@ -1,7 +1,7 @@
 """Whether the next cycle is about everything, or only about what has changed since the last one.
 
-Everything is looked at in the beginning, after a reload, at each audit, while a reload is wanted,
-and after a step that did not come out.
+Everything is looked at in the beginning, after a reload, after each full fetch, at each audit that
+found something, while a reload is wanted, and after a step that did not come out.
 """
 
 from collections.abc import Collection
@@ -45,10 +45,6 @@ class Attention:
         self._places = frozenset(
             place for result in results if (place := _place(result.step)) is not None
         )
-
-    def forget(self) -> None:
-        """The next cycle is about everything."""
-        self._settled = None
 
 
 def _place(step: Step) -> str | None:

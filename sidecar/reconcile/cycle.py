@@ -108,6 +108,7 @@ class Cycle:
         self._refused_keywords: frozenset[tuple[str, ...]] = frozenset()
         self._look_closely = False
         self._known: Known | None = None
+        self._process: tuple[str, ...] = ()
         self._attention = Attention()
         self._whole = True
 
@@ -153,7 +154,7 @@ class Cycle:
             part = None if all_of_it else self._part(desired, protected, api)
             # What we changed ourselves is not believed either, before HAProxy has said so.
             closely = thorough or self._look_closely
-            wanted, observed = part or (desired, self._observer.observe(api, thorough=closely))
+            wanted, observed = part or self._all(desired, api, thorough=closely)
             whole = part is None
             self._remember_graces(wanted)
             todo = plan(
@@ -173,7 +174,7 @@ class Cycle:
             results = Applier(self._state_dir, self.capabilities).apply(todo.steps, api)
             known = Known(observed) if whole or self._known is None else self._known
             self._known = known
-            self._learn(known, results, api)
+            learnt = self._learn(known, results, api)
         self._note_leaving(desired, observed, results, whole=whole)
         self._note_refused(results)
         self._lasting.note(results)
@@ -185,14 +186,19 @@ class Cycle:
             and isinstance(result.step, AddEntry | SetEntry | DeleteEntry)
         )
         self._attention.note(desired, protected, results, wants_reload=bool(todo.reasons))
-        self._whole = self._look_closely or any(
-            isinstance(each.step, ReplaceMap) for each in results
-        )
+        self._whole = self._look_closely or not learnt
         return CycleReport(known.observed, todo, results, self._clock() - started)
 
     def forget(self) -> None:
         """Have the next cycle look at everything."""
         self._whole = True
+
+    def _all(
+        self, desired: Desired, api: RuntimeApi, *, thorough: bool
+    ) -> tuple[Desired, Observed]:
+        observed = self._observer.observe(api, thorough=thorough)
+        self._process = self._observer.process
+        return desired, observed
 
     def _part(
         self, desired: Desired, protected: Collection[AppId], api: RuntimeApi
@@ -204,21 +210,26 @@ class Cycle:
             return None
         makes_backends = self.capabilities.makes_backends
         _, observed = cut(scope, desired, known, makes_backends=makes_backends)
-        worker, servers = self._observer.look_at(sorted(observed.backends), api)
-        if worker != known.observed.worker or None in servers.values():
+        process, servers = self._observer.look_at(sorted(observed.backends), api)
+        if process != self._process or None in servers.values():
             return None  # somebody reloaded it, or changed what we thought to know
         known.learn_servers(servers)
         return cut(scope, desired, known, makes_backends=makes_backends)
 
-    def _learn(self, known: Known, results: Collection[Result], api: RuntimeApi) -> None:
-        """Take what was confirmed into what is known, and ask how the servers are now."""
+    def _learn(self, known: Known, results: Collection[Result], api: RuntimeApi) -> bool:
+        """Take what was confirmed into what is known, and ask how the servers are now.
+
+        Whether all that was done is known by that.
+        """
         done = [result.step for result in results if result.outcome == "done"]
         known.learn_entries(
             [step for step in done if isinstance(step, AddEntry | SetEntry | DeleteEntry)]
         )
         touched = {step.backend for step in done if isinstance(step, ServerStep | BackendStep)}
-        if touched and len(touched) <= _MOST_LOOKED_AT:
+        few = len(touched) <= _MOST_LOOKED_AT
+        if touched and few:
             known.learn_servers(self._observer.look_at(sorted(touched), api)[1])
+        return few and not any(isinstance(result.step, ReplaceMap) for result in results)
 
     def _static(self, backend: Backend) -> str:
         """The word for which no server of this backend can be made at run time, if there is one."""

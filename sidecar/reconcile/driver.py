@@ -179,8 +179,9 @@ class Driver:
         taken, absent = dict(ports.busy), dict(ports.absent)
         return PortRules(self._assigned, layout.reserved, taken, absent, layout.hosts_apart)
 
-    def probe_busy_ports(self) -> None:
-        """Look whether ports that were left out are free now."""
+    def look_at_all(self) -> None:
+        """Have the next cycle look at everything, and try ports again that were left out."""
+        self._cycle.forget()
         self._ports.look_again()
 
     def bring_up_to_date(self, wants: Wants, *, since: float | None, audit: bool) -> float | None:

@@ -311,7 +311,7 @@ class Writer:
         if not self._synced:
             gc.freeze()  # this lives long: no collection is to look through it again and again
         self._synced = True
-        self._driver.probe_busy_ports()
+        self._driver.look_at_all()
         self._fresh(last_resync=self._wall_clock(), trouble="", pods_untold=got.pods_untold)
         pods = sum(app.is_pod for app in got.apps)
         log.info("fetched", apps=len(got.apps) - pods, pods=pods or None, why=got.reason)

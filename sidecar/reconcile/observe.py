@@ -41,6 +41,11 @@ class Observer:
         self.info: Mapping[str, str] = {}
 
     @property
+    def process(self) -> tuple[str, ...]:
+        """Which worker was observed last: its pid, which the next one may have, and its start."""
+        return tuple(self.info.get(name, "") for name in ("Pid", "Start_time_sec"))
+
+    @property
     def capabilities(self) -> Capabilities:
         """What the worker that was observed last can do.
 
@@ -84,8 +89,8 @@ class Observer:
 
     def look_at(
         self, places: Collection[str], api: RuntimeApi
-    ) -> tuple[int, dict[str, dict[ServerName, ObservedServer] | None]]:
-        """The worker, and the servers of these backends; None for one that is not there.
+    ) -> tuple[tuple[str, ...], dict[str, dict[ServerName, ObservedServer] | None]]:
+        """The worker (as `process`), and these backends' servers; None for one that is not there.
 
         Raises:
             RuntimeUnavailableError: it does not answer.
@@ -126,7 +131,7 @@ class Observer:
 
     def _facts_of(self, api: RuntimeApi) -> Mapping[str, str]:
         # In a container a worker's pid is often that of the one before, maybe of another version.
-        worker = [self.info.get(name) for name in ("Pid", "Start_time_sec", "Version")]
+        worker = (*self.process, self.info.get("Version"))
         if self._known is None or self._known[0] != worker:
             environment = replies.read_environment(api.ask("show env"))
             facts = {

@@ -55,6 +55,18 @@ def test_an_entry_that_no_command_can_name_goes_with_its_whole_table(
     assert get(wheel.settings.http_port, Host="web.test").task == ONE
 
 
+def test_a_full_fetch_has_everything_looked_at(wheel: Wheel) -> None:
+    """What others changed is mended then too, though no event touches it."""
+    wheel.say(f"add map {wheel.settings.state_dir}/domain2backend.map stranger.test x")
+    wheel.follow()
+    assert domains(wheel) == {"web.test", "stranger.test"}  # nobody looked
+
+    wheel.driver.look_at_all()
+    wheel.settle()
+
+    assert domains(wheel) == {"web.test"}
+
+
 def test_a_cleared_ledger_costs_no_request_and_is_cured_by_a_reload(wheel: Wheel) -> None:
     """Whose a backend is cannot be told any more; what it serves it serves on."""
     wheel.say(f"clear map {wheel.settings.state_dir}/backend2app.map")
