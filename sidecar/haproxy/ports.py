@@ -1,8 +1,12 @@
 """Which ports HAProxy could not bind: found by binding each, for a moment, as HAProxy would."""
 
+import contextlib
 import errno
 import ipaddress
+import os
+import shutil
 import socket
+import struct
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -13,15 +17,31 @@ _REASONS = {
 }
 
 
-def busy_ports(address: str, ports: Iterable[int]) -> Mapping[int, str]:
+_CAPABILITY = "security.capability"
+_CAP_NET_BIND_SERVICE = 1 << 10
+_CONNECT_TAKES = 0.2
+
+
+def busy_ports(
+    address: str, ports: Iterable[int], *, program: str | None = None
+) -> Mapping[int, str]:
     """Return the ports that cannot be bound on the address, each with why.
 
     An empty address or `*` is every IPv4 address. The port of an HAProxy that runs already is busy
     too, so that two processes never share one: HAProxy itself would not say it, and the kernel
     would split the connections between them.
+
+    A port that we may not bind ourselves is free if nobody listens there and `program`, which is to
+    bind it, has the right to by its file.
     """
     host = "0.0.0.0" if address in {"", "*"} else address.strip("[]")  # noqa: S104 - what `bind :80` means
     busy = {port: reason for port in ports if (reason := _refusal(host, port))}
+    privileged = [port for port, reason in busy.items() if reason == _REASONS[errno.EACCES]]
+    if privileged and program and _may_bind_all(program):
+        for port in privileged:
+            del busy[port]
+            if _is_listened_at(host, port):
+                busy[port] = _REASONS[errno.EADDRINUSE]
     return MappingProxyType(busy)
 
 
@@ -36,6 +56,24 @@ def _refusal(host: str, port: int) -> str:
         except OSError as error:
             return _REASONS.get(error.errno or 0, f"cannot be bound: {error.strerror}")
     return ""
+
+
+def _may_bind_all(program: str) -> bool:
+    """Whether the program's file has the capability to bind every port (capabilities(7))."""
+    with contextlib.suppress(OSError, struct.error):
+        value = os.getxattr(shutil.which(program) or program, _CAPABILITY)
+        _, permitted = struct.unpack_from("<II", value)
+        return bool(permitted & _CAP_NET_BIND_SERVICE)
+    return False
+
+
+def _is_listened_at(host: str, port: int) -> bool:
+    """Whether somebody takes connections there; an unspecified address connects to this machine."""
+    try:
+        with socket.create_connection((host, port), timeout=_CONNECT_TAKES):
+            return True
+    except OSError:
+        return False
 
 
 def address_problem(address: str) -> str:

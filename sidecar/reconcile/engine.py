@@ -112,7 +112,7 @@ class Engine:
         """
         if not self.placement.same_network:
             return {}
-        return busy_ports(self.placement.bind, ports)
+        return busy_ports(self.placement.bind, ports, program=self.placement.binary)
 
     def address_problem(self, address: str) -> str:
         """Why an address cannot be bound here; empty if it can, or where that cannot be told."""

@@ -1,6 +1,8 @@
 import os
 import socket
+import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,19 +80,69 @@ def test_an_address_of_another_machine_is_said() -> None:
 LOWEST_FREE_FOR_ALL = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
-@pytest.mark.skipif(int(LOWEST_FREE_FOR_ALL.read_text()) < 2, reason="no port is privileged here")
-def test_a_privileged_port_is_another_reason_than_a_busy_one() -> None:
-    """Who may not bind it is told so."""
+needs_privileged_ports = pytest.mark.skipif(
+    int(LOWEST_FREE_FOR_ALL.read_text()) < 2, reason="no port is privileged here"
+)
+
+
+def by_nobody(holds: Callable[[], bool]) -> bool:
+    """Whether something holds in a process without root's rights."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
             if os.geteuid() == 0:
                 os.setuid(65534)
-            status = 0 if "privileged" in busy_ports("127.0.0.1", [1])[1] else 2
+            status = 0 if holds() else 2
         finally:
             os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+    return os.waitpid(child, 0)[1] == 0
+
+
+@needs_privileged_ports
+def test_a_privileged_port_is_another_reason_than_a_busy_one() -> None:
+    """Who may not bind it is told so."""
+    assert by_nobody(lambda: "privileged" in busy_ports("127.0.0.1", [1])[1])
+
+
+@pytest.fixture
+def entitled(short_dir: Path) -> str:
+    """A program whose file has the right to bind every port."""
+    short_dir.chmod(0o755)
+    program = short_dir / "haproxy"
+    program.touch(mode=0o755)
+    # Version 2, effective; permitted: CAP_NET_BIND_SERVICE; nothing inheritable (capabilities(7)).
+    value = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
+    try:
+        os.setxattr(program, "security.capability", value)
+    except OSError as error:
+        pytest.skip(f"a file's capabilities cannot be set here: {error.strerror}")
+    return str(program)
+
+
+@needs_privileged_ports
+def test_a_port_that_the_program_may_bind_is_free_although_we_may_not(entitled: str) -> None:
+    """HAProxy can have a right that an ordinary user's sidecar has not."""
+    assert by_nobody(lambda: busy_ports("127.0.0.1", [1], program=entitled) == {})
+
+
+@needs_privileged_ports
+def test_a_port_that_the_program_may_bind_is_busy_if_somebody_listens_there(
+    entitled: str,
+) -> None:
+    """HAProxy would share it unnoticed."""
+    with socket.create_server(("127.0.0.1", 7)):
+        assert by_nobody(lambda: "in use" in busy_ports("127.0.0.1", [7], program=entitled)[7])
+
+
+@needs_privileged_ports
+def test_a_program_without_that_right_leaves_a_port_busy(short_dir: Path) -> None:
+    """It would be refused as we are."""
+    short_dir.chmod(0o755)
+    program = short_dir / "haproxy"
+    program.touch(mode=0o755)
+
+    assert by_nobody(lambda: "privileged" in busy_ports("127.0.0.1", [1], program=str(program))[1])
 
 
 def test_ten_thousand_ports_are_probed_quickly() -> None:
