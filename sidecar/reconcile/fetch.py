@@ -153,17 +153,23 @@ class Fetcher:
         self._wants.put(want)
 
     def run(self) -> None:
-        """Answer requests until told to stop."""
+        """Answer requests until told to stop.
+
+        A full fetch goes before all else: it says more, and after thousands of events it is what
+        brings everything in order.
+        """
+        pending: dict[Hashable, Want] = {}
         while not self._stopping.is_set():
             now = time.monotonic()
             earliest = min((retry.due for retry in self._retries.values()), default=now + 3600)
-            asked = self._wants.take(timeout=max(0.0, earliest - now))
+            for want in self._wants.take(timeout=0 if pending else max(0.0, earliest - now)):
+                pending[_key(want)] = want
             now = time.monotonic()
-            again = [want for want, retry in self._retries.items() if retry.due <= now]
-            for want in dict.fromkeys([*asked, *again]):
-                if self._stopping.is_set():
-                    return
-                self._answer(want)
+            for want, retry in self._retries.items():
+                if retry.due <= now:
+                    pending.setdefault(_key(want), want)
+            if pending and not self._stopping.is_set():
+                self._answer(pending.pop(WantAll if WantAll in pending else next(iter(pending))))
 
     def interrupt(self) -> None:
         """Wake the thread up for its end."""

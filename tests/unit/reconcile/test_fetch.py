@@ -113,6 +113,29 @@ def test_an_app_is_fetched_with_the_number_at_which_it_began(marathon: Marathon,
     assert marathon.asked == ["/v2/apps/web"]
 
 
+def test_a_full_fetch_goes_before_the_apps_that_wait(marathon: Marathon, ask: Ask) -> None:
+    """After events about thousands of apps it is not thousands of answers late."""
+    goes_on, answer = threading.Event(), an_answer("/web")
+
+    def in_time(connection: Connection) -> None:
+        assert goes_on.wait(10)
+        answer(connection)
+
+    marathon.pages["/v2/apps/web"] = in_time
+    marathon.pages["/v2/apps"] = json_page({"apps": []})
+    for number in range(20):
+        marathon.pages[f"/v2/apps/a{number}"] = an_answer(f"/a{number}")
+    ask(WantApp(WEB, since=0.0))
+    eventually(lambda: marathon.asked)
+    for number in range(20):
+        ask(WantApp(AppId(f"/a{number}"), since=0.0))
+    ask(WantAll("a resync", since=0.0))
+    goes_on.set()
+
+    eventually(lambda: len(marathon.got) == 22)
+    assert [type(got) for got in marathon.got[:3]] == [GotApp, GotAll, GotApp]
+
+
 def test_an_app_that_marathon_does_not_have_is_none(marathon: Marathon, ask: Ask) -> None:
     """That it is gone is an answer, no failure."""
     marathon.pages["/v2/apps/web"] = lambda connection: connection.reply(
