@@ -103,6 +103,11 @@ class CertificateFiles:
         if any(state.pem for file, state in known.items() if file not in gone):
             for file in gone:
                 del known[file]
+            return
+        for file in gone:
+            if known[file].pem and file != given:
+                known[file].trouble = "is gone; as the last one of its folder it stays in use"
+                known[file].judged = ()  # that it is back is told, whatever it is then
 
     def _take(self, changed: Mapping[Path, tuple[_File, Pem]]) -> None:
         refused = self._refusal({str(file): pem.text for file, (_, pem) in changed.items()})

@@ -241,14 +241,20 @@ def test_files_come_into_a_folder_and_leave_it(tmp_path: Path) -> None:
 
 
 def test_the_last_one_of_a_folder_stays(tmp_path: Path) -> None:
-    """Nobody means to have HTTPS without a certificate."""
+    """Nobody means to have HTTPS without a certificate; it is told until there is one again."""
     a = a_pem(tmp_path / "a.pem")
     files = CertificateFiles([tmp_path])
     files.first()
-    a.unlink()
+    elsewhere = a.rename(tmp_path / ".hidden")
 
     files.look()
-    assert goods(at_rest(files)) == {str(a): PEM}
+    look = at_rest(files)
+    assert goods(look) == {str(a): PEM}
+    assert look.troubles == {str(a): "is gone; as the last one of its folder it stays in use"}
+    elsewhere.rename(a)
+    look = at_rest(files)
+    assert goods(look) == {str(a): PEM}
+    assert look.troubles == {}
 
 
 def test_a_folder_that_cannot_be_read_keeps_all_that_was_good(tmp_path: Path) -> None:
