@@ -47,7 +47,8 @@ def main() -> int:
     asked.output.mkdir(parents=True, exist_ok=True)
     (asked.output / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
     command = "make bench-quick" if asked.quick else "make bench"
-    pictures = plots(results, asked.output)
+    picture = "reaction-quick.png" if asked.quick else "reaction.png"
+    pictures = plots(results, asked.output, picture)
     text = table(results, command, pictures)
     (asked.output / ("QUICK.md" if asked.quick else "RESULTS.md")).write_text(text)
     print(text)

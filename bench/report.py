@@ -151,8 +151,8 @@ def _datapath(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"| requests a second | {ours['most']:.0f} | {fixed['most']:.0f} | {ratio:.2f} x |"
 
 
-def plots(results: Mapping[str, Any], folder: Path) -> list[str]:
-    """The files that were drawn; none where nothing was measured that a plot would show."""
+def plots(results: Mapping[str, Any], folder: Path, picture: str) -> list[str]:
+    """The file `picture`, drawn; none where nothing was measured that a plot would show."""
     if "reaction" not in results:
         return []
     import matplotlib as mpl  # noqa: PLC0415 (only whoever draws needs it)
@@ -179,6 +179,6 @@ def plots(results: Mapping[str, Any], folder: Path) -> list[str]:
     axes.set_title("From Marathon's event to the first request at the new task")
     axes.legend()
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(folder / "reaction.png", dpi=120)
+    figure.savefig(folder / picture, dpi=120)
     plt.close(figure)
-    return ["reaction.png"]
+    return [picture]
