@@ -248,7 +248,11 @@ class Driver:
         self.observed = report.observed
         self._workers = self._engine.workers_now()
         self._ports.leave_spares_out(makes_backends=self._cycle.capabilities.makes_backends)
-        self._detour = narrate_detour(self._detour, by_master=self._cycle.by_master)
+        self._detour = narrate_detour(
+            self._detour,
+            by_master=self._cycle.by_master,
+            gone=not self._engine.has_stats_socket(),
+        )
         # A server that waits for its streams is asked about twice a second: told once is enough.
         if any(result.outcome == "done" for result in report.results):
             narrate_cycle(report, since=since, now=now, reloads=self._gate.count)

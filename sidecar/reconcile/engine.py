@@ -122,6 +122,10 @@ class Engine:
         """Whether there is a configuration to start from."""
         return self._config.path.exists()
 
+    def has_stats_socket(self) -> bool:
+        """Whether the stats socket has its name still; that somebody listens is not said."""
+        return Path(self.placement.admin_socket).exists()
+
     def write(self, rendered: Rendered, *, running_version: str = "") -> bool:
         """Make this what the next process starts from; whether anything was written.
 

@@ -33,6 +33,10 @@ _DETOUR = (
     "the stats socket is dead, as after failed reloads; commands go through the master until the"
     " next good one"
 )
+_GONE = (
+    "somebody removed the stats socket; commands go through the master, and only a HAProxy that is"
+    " started anew makes it again"
+)
 
 log = structlog.get_logger("haproxy")
 
@@ -65,13 +69,17 @@ def narrate_cycle(report: CycleReport, *, since: float | None, now: float, reloa
     )
 
 
-def narrate_detour(told: str, *, by_master: bool) -> str:
-    """Tell when HAProxy is reached by its master alone, and when that is over; what status says."""
-    if by_master and not told:
-        log.warning("stats socket dead", why=_DETOUR)
-    elif told and not by_master:
+def narrate_detour(told: str, *, by_master: bool, gone: bool) -> str:
+    """Tell when HAProxy is reached by its master alone, and when that is over; what status says.
+
+    A socket that is `gone` was removed: a reload hands it on as it is, without its name.
+    """
+    found = "" if not by_master else _GONE if gone else _DETOUR
+    if found and found != told:
+        log.warning("stats socket dead", why=found)
+    elif told and not found:
         log.info("stats socket answers again")
-    return _DETOUR if by_master else ""
+    return found
 
 
 def narrate_busy(busy: Mapping[int, str], told: Mapping[int, str]) -> Mapping[int, str]:

@@ -91,6 +91,17 @@ def test_a_sidecar_that_starts_then_adopts_it(
     assert set(domains) == {"web.test"}
 
 
+def test_a_stats_socket_that_was_removed_is_not_said_to_come_back(wheel: Wheel) -> None:
+    """No reload makes it again; apps change on through the master."""
+    Path(wheel.engine.placement.admin_socket).unlink()
+    wheel.driver.ask_for_reload("a test")
+    assert wheel.reload_when_due()
+    wheel.settle()
+
+    assert wheel.cycle.by_master
+    assert "started anew" in wheel.driver.tell(Status(0.0)).haproxy_trouble
+
+
 def test_a_haproxy_beside_us_counts_as_heard_while_its_master_is(cut_off: Wheel) -> None:
     """It is not looked at again and again for a socket that stays dead."""
     beside = Engine(attrs.evolve(cut_off.engine.placement, own=False))
