@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import plots, table
-from bench.runs import FULL, QUICK, Bench
+from bench.runs import FULL, QUICK, Bench, scaled
 from sidecar import assembly
 from sidecar.haproxy.process import haproxy_version
 from sidecar.settings import Settings
@@ -23,6 +23,7 @@ def main() -> int:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few minutes instead of an hour")
+    parser.add_argument("--scale", type=float, default=1.0, help="a share of it all, such as 0.2")
     parser.add_argument("--only", nargs="+", choices=_MEASURES, default=list(_MEASURES))
     parser.add_argument("--haproxy", default="", help="the program; the embedded one if not given")
     parser.add_argument(
@@ -39,7 +40,7 @@ def main() -> int:
     if haproxy is None:
         parser.error("there is no HAProxy; install it, or give --haproxy PATH")
     begun = time.time()
-    size = QUICK if asked.quick else FULL
+    size = scaled(QUICK if asked.quick else FULL, asked.scale)
     bench = Bench(size, haproxy, asked.marathon_lb, tuple(asked.others), _say)
     found = bench.run(frozenset(asked.only))
     results = {"machine": _machine(haproxy), "seconds": time.time() - begun, **found}
@@ -47,6 +48,7 @@ def main() -> int:
     asked.output.mkdir(parents=True, exist_ok=True)
     (asked.output / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
     command = "make bench-quick" if asked.quick else "make bench"
+    command += f" (--scale {asked.scale:g})" if asked.scale != 1.0 else ""
     picture = "reaction-quick.png" if asked.quick else "reaction.png"
     pictures = plots(results, asked.output, picture)
     text = table(results, command, pictures)

@@ -34,7 +34,9 @@ def table(results: Mapping[str, Any], command: str, pictures: list[str]) -> str:
     }
     for name, (title, rows) in parts.items():
         if name in results:
-            lines += [f"## {title}", "", *rows(results[name]), ""]
+            found = results[name]
+            said = [found["error"]] if "error" in found else rows(found)
+            lines += [f"## {title}", "", *said, ""]
     lines += [f"![{name}]({name})" for name in pictures]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -151,9 +153,13 @@ def _datapath(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"| requests a second | {ours['most']:.0f} | {fixed['most']:.0f} | {ratio:.2f} x |"
 
 
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"  # noqa: PLR2004 (three digits)
+
+
 def plots(results: Mapping[str, Any], folder: Path, picture: str) -> list[str]:
     """The file `picture`, drawn; none where nothing was measured that a plot would show."""
-    if "reaction" not in results:
+    if "reaction" not in results or "error" in results["reaction"]:
         return []
     import matplotlib as mpl  # noqa: PLC0415 (only whoever draws needs it)
 
@@ -171,7 +177,7 @@ def plots(results: Mapping[str, Any], folder: Path, picture: str) -> list[str]:
         ]
         at = [number + place * width for number in range(len(sizes))]
         bars = axes.bar(at, values, width, label=name)
-        axes.bar_label(bars, fmt=lambda value: f"{value:.3g}", fontsize=8)
+        axes.bar_label(bars, fmt=_short, fontsize=8)
     axes.set_yscale("log")
     axes.set_xticks([n + width * (len(names) - 1) / 2 for n in range(len(sizes))], sizes)
     axes.set_xlabel("apps x tasks of each")

@@ -70,6 +70,18 @@ QUICK = Plan(
 Say = Callable[[str], None]
 
 
+def scaled(plan: Plan, share: float) -> Plan:
+    """The same sizes, with a share of how often and how long everything is done."""
+    return attrs.evolve(
+        plan,
+        reactions=max(5, round(plan.reactions * share)),
+        slow_reactions=max(2, round(plan.slow_reactions * share)),
+        churn_seconds=max(20.0, plan.churn_seconds * share),
+        events=max(200, round(plan.events * share)),
+        cycles=max(200, round(plan.cycles * share)),
+    )
+
+
 @attrs.frozen
 class Bench:
     """One benchmark run."""
@@ -91,7 +103,11 @@ class Bench:
             "memory": self.memory,
             "datapath": self.datapath,
         }
-        return {name: measure() for name, measure in measures.items() if name in wanted}
+        return {
+            name: self._tried("this", name, measure)
+            for name, measure in measures.items()
+            if name in wanted
+        }
 
     def makers(self) -> dict[str, Make]:
         """The balancers that follow Marathon, by name."""

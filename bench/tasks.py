@@ -54,16 +54,32 @@ class Tasks:
                     self._serve(key.fileobj, key.data)  # type: ignore[arg-type]
 
     def open(self, port: int) -> None:
-        """One more listener, on all addresses."""
+        """One more listener, on all addresses.
+
+        Raises:
+            OSError: another program has the port.
+        """
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("0.0.0.0", port))  # noqa: S104 (tasks have many loopback addresses)
+        try:
+            listener.bind(("0.0.0.0", port))  # noqa: S104 (tasks have many loopback addresses)
+        except OSError:
+            listener.close()
+            raise
         listener.listen(1024)
         listener.settimeout(0)
         text = f"{port}\n"
         head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
         self._ports[port] = _Port(listener, f"{head}X-Task: {port}\r\n\r\n{text}".encode())
         self._selector.register(listener, selectors.EVENT_READ, self._ports[port])
+
+    def _opened(self, port: int) -> bool:
+        """Open a port, if nobody else on the machine has it."""
+        try:
+            self.open(port)
+        except OSError:
+            return False
+        return True
 
     def close(self, port: int) -> None:
         """A task ends; connections that it has go on until they are idle."""
@@ -82,12 +98,11 @@ class Tasks:
         return bool(read)
 
     def _do(self, order: dict[str, Any]) -> dict[str, Any]:
-        for port in order.get("open", ()):
-            self.open(port)
+        busy = [port for port in order.get("open", ()) if not self._opened(port)]
         for port in order.get("close", ()):
             self.close(port)
         found = {port: self._ports.get(port) or self._gone.get(port) for port in order["tell"]}
-        return {
+        return {"busy": busy} | {
             str(port): {"first": each.first, "last": each.last, "count": each.count}
             for port, each in found.items()
             if each is not None

@@ -34,11 +34,16 @@ class Stage:
 
     def born(self, app_id: str) -> tuple[str, int, float]:
         """A new task: its id, its port, and when (monotonic) Marathon told that it runs."""
-        port = next(port for port in self._ports if port not in self._used)
-        self._used.add(port)
-        self.tasks.ask(open=[port], tell=[])
+        port = next(port for port in self._ports if self._open(port))
         started = self.marathon.ask(do="start", app=app_id, host="127.0.0.1", port=port)
         return started["task"], port, started["at"]
+
+    def _open(self, port: int) -> bool:
+        """Have a task listen there, if the port is free."""
+        if port in self._used or self.tasks.ask(open=[port], tell=[])["busy"]:
+            return False
+        self._used.add(port)
+        return True
 
     def leaving(self, app_id: str, task: str) -> float:
         """A task is being killed; when (monotonic) that was told."""
