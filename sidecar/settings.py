@@ -16,6 +16,7 @@ _SAFE_PATH = re.compile(r"/[A-Za-z0-9._/@+-]*")
 _SAFE_ADDRESS = re.compile(r"\*|[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _LARGEST_PORT = 65535
+_LONGEST_TIME = 366 * 24 * 3600.0
 
 
 @attrs.frozen
@@ -308,10 +309,10 @@ class Settings:
             "reload_interval",
             "max_backoff",
         ):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{flag(name)} must be more than 0 seconds")
+            if not 0 < getattr(self, name) <= _LONGEST_TIME:  # not a number is neither
+                raise UsageError(f"{flag(name)} must be more than 0 seconds, and a year at most")
         for name in ("patience", "stop_grace", "spares", "spares_each", "poll", "maxconn"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise UsageError(f"{flag(name)} must not be negative")
 
 

@@ -169,7 +169,7 @@ class ServiceAccount:
         what = "the DC/OS service account (--dcos-auth-credentials)"
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UsageError(f"{what} is no JSON") from None
         fields = value if isinstance(value, dict) else {}
         for name in ("uid", "login_endpoint", "private_key"):
@@ -300,7 +300,7 @@ def _end_of(token: str) -> float:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return float(claims["exp"])
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
         return float("inf")
 
 

@@ -306,7 +306,7 @@ def _read(path: Path) -> object:
         return definitions.without_nulls(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise MissingFieldError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MissingFieldError(f"{path} is no JSON: {error}") from error
 
 

@@ -196,6 +196,7 @@ def test_a_refused_token_is_replaced_for_fetches_and_for_the_event_stream(
     ("text", "says"),
     [
         ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
         ("[]", "lacks uid"),
         ('{"uid": "a"}', "lacks login_endpoint"),
         ('{"uid": "a", "login_endpoint": "http://x", "private_key": "secret"}', "cannot be read"),

@@ -50,6 +50,17 @@ def test_a_missing_field_is_code_4(tmp_path: Path) -> None:
     assert zdd(tmp_path, "-j", str(tmp_path / "nowhere")).exit_code == 4
 
 
+@pytest.mark.parametrize("text", ["{", "[" * 100_000], ids=["cut short", "too deep"])
+def test_a_file_that_is_no_json_is_code_4(tmp_path: Path, text: str) -> None:
+    """And its name is said, without a trace of Python."""
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    result = zdd(tmp_path, "-j", str(path))
+
+    assert result.exit_code == 4
+    assert f"{path} is no JSON" in result.output
+
+
 def test_the_originals_short_flags_are_taken() -> None:
     """All of them, and its --longhelp."""
     result = CliRunner().invoke(main, ["zdd", "--longhelp"])
