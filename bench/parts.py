@@ -28,7 +28,11 @@ class Part:
             cwd=Path(__file__).resolve().parents[1],
         )
         self._to, self._from = _pipe(self.process.stdin), _pipe(self.process.stdout)
-        self.first = self._answer(_ANSWER_TAKES)
+        try:
+            self.first = self._answer(_ANSWER_TAKES)
+        except BaseException:
+            self.end()
+            raise
 
     def ask(self, within: float = _ANSWER_TAKES, **order: Any) -> dict[str, Any]:  # noqa: ANN401 (JSON)
         """Do one order; its answer."""
