@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-FIRST_SERVICE_PORT = 10_000
-STATIC_PORTS = range(9_200, 9_250)
+FIRST_SERVICE_PORT = 9_960
+STATIC_PORTS = range(61_000, 61_050)
 """Tasks that never change share these ports, each at an address of its own."""
 _ADDRESSES_A_BLOCK = 250
 _EPOCH = "2026-01-01T00:00:00.{:03d}Z"

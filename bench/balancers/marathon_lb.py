@@ -17,7 +17,7 @@ from typing import Any
 from bench.balancers.base import APPID_PORT, HTTP_PORT, STATS_PORT, Balancer, Surroundings
 from bench.parts import children, end, until, words
 
-_HTTPS_PORT = 9_183
+_HTTPS_PORT = 61_083
 _INSTALLING_TAKES = 600
 _PACKAGES = ("cryptography", "PyJWT", "pycurl", "python-dateutil", "requests", "six")
 """Its requirements.txt; but a newer PyJWT: no Python of today can load the one it pins."""
