@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import os
 import random
 import shutil
 import socket
@@ -47,11 +48,13 @@ def free_ports(count: int) -> tuple[int, ...]:
     """Ports that nobody has at the moment.
 
     They lie below those that the kernel gives to outgoing connections: one of these could take a
-    port between this call and the start of the process that it is for.
+    port between this call and the start of the process that it is for. Tests that run side by side
+    take theirs out of different hundreds: HAProxy shares a port without a word, and binds whole
+    hundreds where an app wants one of them.
     """
     with contextlib.ExitStack() as stack:
         found: list[int] = []
-        for port in random.sample(_TEST_PORTS, len(_TEST_PORTS)):
+        for port in _shuffled(_ports_of_this_worker()):
             if len(found) == count:
                 break
             probe = stack.enter_context(socket.socket())
@@ -59,6 +62,16 @@ def free_ports(count: int) -> tuple[int, ...]:
                 probe.bind(("127.0.0.1", port))
                 found.append(port)
         return tuple(found)
+
+
+def _ports_of_this_worker() -> list[int]:
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return [port for port in _TEST_PORTS if port // 100 % count == number]
+
+
+def _shuffled(ports: list[int]) -> list[int]:
+    return random.sample(ports, len(ports))
 
 
 def a_layout(folder: Path, service_ports: tuple[int, ...], **fields: Any) -> Layout:  # noqa: ANN401 (Layout's own)
