@@ -76,7 +76,7 @@ wheel: dev
 
 # Most tests wait for real processes, so more of them at a time than there are cores.
 test: check
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/pytest -n $(JOBS)
 
 haproxy-matrix: dev
 	$(BIN)/python tools/haproxy_matrix.py bring $(if $(VERSIONS),--versions '$(VERSIONS)')

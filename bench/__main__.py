@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -47,8 +48,9 @@ def main() -> int:
     name = f"results-{'quick' if asked.quick else 'full'}"
     asked.output.mkdir(parents=True, exist_ok=True)
     (asked.output / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    words = [word for word in sys.argv[1:] if word != "--quick"]
     command = "make bench-quick" if asked.quick else "make bench"
-    command += f" (--scale {asked.scale:g})" if asked.scale != 1.0 else ""
+    command += f" ARGS='{shlex.join(words)}'" if words else ""
     picture = "reaction-quick.png" if asked.quick else "reaction.png"
     pictures = plots(results, asked.output, picture)
     text = table(results, command, pictures)

@@ -1,6 +1,10 @@
 """The measures with real processes, at a small size: what they say is what happened."""
 
+import fcntl
 import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +19,13 @@ from bench.measures.start import restart
 from sidecar.assembly import haproxy_program
 from sidecar.settings import Settings
 
-# They have the benchmark's own ports.
-pytestmark = pytest.mark.xdist_group("bench")
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """One at a time, whoever runs them: the benchmark's ports are fixed."""
+    with (Path(tempfile.gettempdir()) / "marathon-lb-sidecar-bench.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
