@@ -104,11 +104,8 @@ def planned(settings: Settings) -> Planned:
         desired,
         observed,
         assembly.renderer(settings).expected(desired, layout),
+        abilities=can.abilities,
         protected=derivation.without_form(),
-        static_cookies=can.static_cookies,
-        static=can.static_word,
-        makes_backends=can.makes_backends,
-        largest_certificate=can.largest_certificate,
     )
     return Planned(
         tuple(command for step in found.steps for command in _words(step, layout.state_dir, can)),

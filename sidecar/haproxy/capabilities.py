@@ -12,6 +12,7 @@ import attrs
 
 from sidecar.desired.model import Backend
 from sidecar.errors import HaproxyError
+from sidecar.plan.abilities import Abilities
 from sidecar.plan.certificates import SMALLEST_LIMIT
 
 _OLDEST = (2, 6)
@@ -84,6 +85,13 @@ class Capabilities:
         itself, over a larger one.
         """
         return 120_000 if self.version >= (3, 4) else SMALLEST_LIMIT
+
+    @property
+    def abilities(self) -> Abilities:
+        """What a plan has to know of all this."""
+        return Abilities(
+            self.makes_backends, self.static_cookies, self.largest_certificate, self.static_word
+        )
 
     @property
     def late_idle_connections(self) -> bool:

@@ -6,14 +6,15 @@ servers are in, and no server leaves before those that replace it are in. The or
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
 import attrs
 
 from sidecar.desired.model import Backend, Desired, ServerName
 from sidecar.marathon.schema import AppId
-from sidecar.plan import certificates, facts, making, maps, ports, servers, traits
-from sidecar.plan.certificates import SMALLEST_LIMIT
+from sidecar.plan import certificates, making, maps, reasons, servers, traits
+from sidecar.plan.abilities import LEAST, Abilities
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import (
     ALL_MAPS,
@@ -32,52 +33,37 @@ def plan(
     observed: Observed,
     expected: Expected,
     *,
+    abilities: Abilities = LEAST,
     expired: Collection[tuple[str, ServerName]] = (),
     protected: Collection[AppId] = (),
     stubborn: Collection[str] = (),
-    static_cookies: bool = False,
-    static: Callable[[Backend], str] = lambda _: "",
-    makes_backends: bool = False,
     lasting: Collection[str] = (),
-    largest_certificate: int = SMALLEST_LIMIT,
     whole: bool = True,
 ) -> Plan:
     """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
 
+    `abilities` are what this HAProxy can change at run time.
     `expired` names servers (by HAProxy backend) that have waited long enough for their streams.
     `protected` apps lose nothing that HAProxy has for them, as long as what they want is not known.
     `stubborn` maps (files) are those of which some entry could not be changed by itself.
-    `static_cookies` says that no server with a cookie can be made at run time; `static` gives the
-    word of a backend's servers for which none of them can, empty if there is none.
-    `makes_backends` says that backends can be made and deleted at run time; those that are
-    `lasting` cannot be deleted.
-    `largest_certificate` is how many bytes of one can be sent at run time.
+    `lasting` backends, of those that can be made at run time, cannot be deleted.
     Not `whole` are `desired` and `observed` where `scope` has cut both.
     """
     missing = [file for file in ALL_MAPS if file not in observed.maps]
     if missing:
         return Plan(reasons=tuple(Reason("map", f"{file} is not loaded") for file in missing))
 
-    def waits(backend: Backend) -> Reason | None:
-        """Why servers of this backend can be made by a reload alone."""
-        if static_cookies and backend.archetype.sticky:
-            return no_cookies(backend)
-        word = static(backend)
-        return static_servers(backend, word) if word else None
-
-    protected_apps = frozenset(protected)
+    makes_backends = abilities.makes_backends
+    waits = partial(_waits, abilities)
     allocation = (making.settle if makes_backends else allocate)(desired.backends, observed, waits)
-    phases = Phases()
-    unmade = [*certificates.look_after(phases, desired, observed, largest=largest_certificate)]
-    for name, place in sorted(allocation.location.items()):
-        backend = desired.backends[name]
-        made = makes_backends and making.make(phases, place, backend.made_from, observed)
-        _claim(phases, backend, place, observed, made=made, protected=protected_apps)
-        reason = waits(backend)
-        if reason is not None and servers.need_making(place, backend.servers, observed):
-            unmade.append(reason)
-        else:
-            servers.bring_in(phases, place, backend.servers, observed)
+    phases, protected_apps = Phases(), frozenset(protected)
+    largest = abilities.largest_certificate
+    unmade = [
+        *certificates.look_after(phases, desired, observed, largest=largest),
+        *_bring_in(
+            phases, desired, observed, allocation, abilities=abilities, protected=protected_apps
+        ),
+    ]
     kept = {
         place
         for place, row in observed.rows().items()
@@ -102,20 +88,39 @@ def plan(
     if makes_backends:
         _unmake(phases, observed, allocation, {*kept, *waiting, *lasting})
     phases = attrs.evolve(phases, deletions=[_cut(step, expired) for step in phases.deletions])
-    reasons = _reasons(desired, observed, expected, allocation)
-    return Plan(phases.in_order(), tuple(dict.fromkeys((*reasons, *unmade))))
+    wanted = reasons.why_reload(desired, observed, expected)
+    return Plan(phases.in_order(), tuple(dict.fromkeys((*wanted, *allocation.reasons, *unmade))))
 
 
-def true_name_reasons(observed: Observed) -> tuple[Reason, ...]:
-    """Why a reload would make names true: apps that live in spares.
+def _waits(abilities: Abilities, backend: Backend) -> Reason | None:
+    """Why servers of this backend can be made by a reload alone."""
+    if abilities.static_cookies and backend.archetype.sticky:
+        return no_cookies(backend)
+    word = abilities.static_word(backend)
+    return static_servers(backend, word) if word else None
 
-    Or beside a backend that HAProxy will not delete; one that still has streams is but waited for.
-    """
-    rows = observed.rows()
-    owners = {row.owner for row in rows.values() if row.owner is not None}
-    at_home = {name for name in owners if name in rows and rows[name].owner == name}
-    away = len(owners - at_home)
-    return (Reason("true names", f"{away} apps live in backends of other names"),) if away else ()
+
+def _bring_in(
+    phases: Phases,
+    desired: Desired,
+    observed: Observed,
+    allocation: Allocation,
+    *,
+    abilities: Abilities,
+    protected: Collection[AppId],
+) -> list[Reason]:
+    """Claim, or make, every backend's place and bring its servers in; why some wait."""
+    unmade = []
+    for name, place in sorted(allocation.location.items()):
+        backend = desired.backends[name]
+        made = abilities.makes_backends and making.make(phases, place, backend.made_from, observed)
+        _claim(phases, backend, place, observed, made=made, protected=protected)
+        reason = _waits(abilities, backend)
+        if reason is not None and servers.need_making(place, backend.servers, observed):
+            unmade.append(reason)
+        else:
+            servers.bring_in(phases, place, backend.servers, observed)
+    return unmade
 
 
 def _claim(
@@ -208,64 +213,3 @@ def _unmake(
 
 def _cut(step: DeleteServer, expired: Collection[tuple[str, ServerName]]) -> DeleteServer:
     return attrs.evolve(step, cut=(step.backend, step.name) in expired)
-
-
-def _reasons(
-    desired: Desired, observed: Observed, expected: Expected, allocation: Allocation
-) -> tuple[Reason, ...]:
-    sections = tuple(
-        Reason("section", f"{name} is not what the settings ask for")
-        for name, value in sorted(expected.sections.items())
-        if observed.facts.get(name) != value
-    )
-    made = facts.read_digests(observed.facts.get(facts.ARCHETYPES, ""))
-    archetypes = tuple(
-        Reason("archetype", f"{name} is made otherwise than it should be")
-        for name, digest in sorted(expected.archetypes.items())
-        if made.get(name, digest) != digest
-    )
-    unbound = desired.service_ports - ports.read_ranges(observed.facts.get(facts.PORTS, ""))
-    outside = tuple(Reason("port", f"service port {port} is not bound") for port in sorted(unbound))
-    stated = facts.read_digests(observed.facts.get(facts.OWN_PORTS, ""))
-    wanted = facts.own_ports(desired.frontends)
-    otherwise = tuple(
-        Reason("bind", f"service port {port} is bound otherwise than it should be")
-        for port in sorted(desired.service_ports - unbound)
-        if stated.get(str(port)) != wanted.get(str(port))
-    )
-    rules = tuple(_rules(desired, observed))
-    hosts = tuple(_hosts(desired, observed))
-    lost = observed.unclaimed()
-    ledger = (Reason("backend", f"{len(lost)} have servers and no row in the ledger"),)
-    unclaimed = ledger if lost else ()
-    return (
-        *sections,
-        *archetypes,
-        *outside,
-        *otherwise,
-        *rules,
-        *hosts,
-        *unclaimed,
-        *allocation.reasons,
-    )
-
-
-def _rules(desired: Desired, observed: Observed) -> Iterator[Reason]:
-    """The frontends in which a backend's rules are not what they should be.
-
-    Those of a backend that is gone hold for nobody's requests, so they wait for another reload.
-    """
-    stated = facts.read_digests(observed.facts.get(facts.RULES, ""))
-    wanted = facts.front_rules(desired.front_rules)
-    for key in sorted(stated.keys() | wanted.keys()):
-        door, _, backend = key.partition(".")
-        if stated.get(key) != wanted.get(key) and backend in desired.backends:
-            yield Reason("raw configuration", f"{backend} has other rules in frontend {door}")
-
-
-def _hosts(desired: Desired, observed: Observed) -> Iterator[Reason]:
-    """The virtual hosts whose own frontend is not there, or not as it should be."""
-    stated = facts.read_digests(observed.facts.get(facts.VHOSTS, ""))
-    for host, vhost in sorted(desired.vhosts.items()):
-        if stated.get(vhost.socket) != vhost.digest:
-            yield Reason("vhost", f"TLS of {host} is terminated otherwise than it should be")

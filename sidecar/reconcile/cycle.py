@@ -15,6 +15,7 @@ from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.replies import VerdictKind
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.schema import AppId
+from sidecar.plan.abilities import Abilities
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
 from sidecar.plan.known import Known
@@ -164,11 +165,8 @@ class Cycle:
                 expired=self._expired(observed, whole=whole),
                 protected=protected,
                 stubborn=self._stubborn,
-                static_cookies=self.capabilities.static_cookies,
-                static=self._static,
-                makes_backends=self.capabilities.makes_backends,
+                abilities=self._abilities,
                 lasting=self._lasting.of(observed.worker),
-                largest_certificate=self.capabilities.largest_certificate,
                 whole=whole,
             )
             results = Applier(self._state_dir, self.capabilities).apply(todo.steps, api)
@@ -231,8 +229,12 @@ class Cycle:
             known.learn_servers(self._observer.look_at(sorted(touched), api)[1])
         return few and not any(isinstance(result.step, ReplaceMap) for result in results)
 
-    def _static(self, backend: Backend) -> str:
-        """The word for which no server of this backend can be made at run time, if there is one."""
+    @property
+    def _abilities(self) -> Abilities:
+        """What this HAProxy can do, by what it said and by what it refused."""
+        return attrs.evolve(self.capabilities.abilities, static_word=self._static_word)
+
+    def _static_word(self, backend: Backend) -> str:
         refused = self._refused_keywords
         if backend.raw_servers and any(server.keywords in refused for server in backend.servers):
             return "HAProxy refused their words"

@@ -17,16 +17,15 @@ from sidecar.desired.model import BackendName, Desired
 from sidecar.errors import HaproxyError, SidecarError, StateFolderError
 from sidecar.haproxy.config import Rendered, Renderer
 from sidecar.marathon.schema import AppId
-from sidecar.plan.diff import true_name_reasons
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
+from sidecar.plan.reasons import true_name_reasons
 from sidecar.plan.steps import Reason
 from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle, CycleReport
 from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.gate import ReloadGate
 from sidecar.reconcile.narration import (
-    listed,
     narrate_busy,
     narrate_cycle,
     narrate_detour,
@@ -35,6 +34,7 @@ from sidecar.reconcile.narration import (
     one_line,
 )
 from sidecar.reconcile.pauses import Pauses
+from sidecar.reconcile.reloads import Reloader
 from sidecar.reconcile.scribe import Page, Scribe
 from sidecar.reconcile.sifting import Sieve, sift
 from sidecar.reconcile.status import Status
@@ -75,10 +75,8 @@ class Driver:
         self._assigned = assigned
         self._scribe = scribe
         self._sieve = Sieve(engine, renderer)
-        self._gate = gate
+        self._reloader = Reloader(engine, gate, clock)
         self._clock = clock
-        self._planned: tuple[Reason, ...] = ()
-        self._asked: tuple[Reason, ...] = ()
         self._trouble = self._detour = ""
         self._starts = Pauses(_LOOK_AGAIN, _LONGEST_PAUSE, clock)
         self._workers = ""
@@ -255,7 +253,7 @@ class Driver:
         )
         # A server that waits for its streams is asked about twice a second: told once is enough.
         if any(result.outcome == "done" for result in report.results):
-            narrate_cycle(report, since=since, now=now, reloads=self._gate.count)
+            narrate_cycle(report, since=since, now=now, reloads=self._reloader.count)
         if changed or report.results:
             self._note_page()
         if self._trouble:
@@ -265,8 +263,7 @@ class Driver:
         self._cycles += 1
         self._repairs += len(report.results) if audit and not report.waiting else 0
         self._refused = narrate_refusals(report, self._refused)
-        self._planned = report.plan.reasons
-        self._gate.want((*self._planned, *self._asked), now)
+        self._reloader.plan(report.plan.reasons, now)
 
     def _note_page(self) -> None:
         self._scribe.note(Page(self.desired, self._ports.layout, self._version))
@@ -323,53 +320,33 @@ class Driver:
 
     def ask_for_reload(self, why: str) -> None:
         """Want a reload for a reason from outside."""
-        self._ask((Reason("signal", why),))
+        self._reloader.ask((Reason("signal", why),))
 
     def ask_for_true_names(self) -> None:
         """Want a reload if apps live in spares."""
         if self.observed is not None:
             with contextlib.suppress(HaproxyError):
-                self._ask(true_name_reasons(self._cycle.observe()))
-
-    def _ask(self, reasons: tuple[Reason, ...]) -> None:
-        """Want a reload for these reasons, besides those of plans, until there is one."""
-        self._asked = tuple(dict.fromkeys((*self._asked, *reasons)))
-        self._gate.want((*self._planned, *self._asked), self._clock())
+                self._reloader.ask(true_name_reasons(self._cycle.observe()))
 
     def reload_due(self) -> float | None:
         """When a reload should happen; None if none is wanted."""
-        return self._gate.due()
+        return self._reloader.due()
 
     def reload_if_due(self, wants: Wants) -> bool:
         """Reload if it is time; whether there is cause to look at HAProxy again at once."""
-        due = self._gate.due()
-        if due is None or self._clock() < due:
+        if not self._reloader.is_due:
             return False
         if self._leave_out_busy_ports(wants) or self._sift(wants):
             self._note_page()  # the one that waits has what was left out just now
             return True
         taken = self._taken_frontend_ports()
-        rendered = self._rendered()
-        if not self._gate.may_try(rendered.text, self._clock()):
-            return False
-        if taken:
-            self._fail_reload(rendered, f"{taken}; HAProxy keeps what it has")
-            return False
-        try:
-            worker = self._engine.reload(rendered, running_version=self._version)
-        except (HaproxyError, StateFolderError) as error:
-            self._fail_reload(rendered, one_line(error))
-            return False
-        reasons = self._gate.succeeded(self._clock())
-        self._asked = ()
-        # An older page may be on its way to the disk this moment; this one comes after it.
-        self._note_page()
-        log.info("reloaded", why=listed(reasons), reloads=self._gate.count, worker=worker)
-        return True
-
-    def _fail_reload(self, rendered: Rendered, why: str) -> None:
-        self._gate.failed(rendered.text, why, self._clock())
-        log.error("reload failed", reason=why, wanted=listed(self._gate.wanted))
+        reloaded = self._reloader.reload(
+            self._rendered(), taken=taken, running_version=self._version
+        )
+        if reloaded:
+            # An older page may be on its way to the disk this moment; this one comes after it.
+            self._note_page()
+        return reloaded
 
     def _leave_out_busy_ports(self, wants: Wants) -> bool:
         """Bind each new service port for a moment; whether one had to be left out.
@@ -401,7 +378,7 @@ class Driver:
             maxconn=self._cycle.info.get("Maxconn", ""),
             desired=self.desired,
             observed=self.observed,
-            reloads=self._gate.tell(),
+            reloads=self._reloader.tell(),
             haproxy_trouble=self._trouble or self._detour,
             file_trouble=self._scribe.trouble,
             refused_steps=self._refused,

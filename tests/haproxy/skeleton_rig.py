@@ -157,9 +157,7 @@ class Rig:
 
     def plan(self, desired: Desired, observed: Observed, **more: Any) -> Plan:  # noqa: ANN401 (plan's own)
         """The plan under today's settings."""
-        more.setdefault("static_cookies", self.capabilities.static_cookies)
-        more.setdefault("static", self.capabilities.static_word)
-        more.setdefault("makes_backends", self.capabilities.makes_backends)
+        more.setdefault("abilities", self.capabilities.abilities)
         return plan(desired, observed, self.renderer.expected(desired, self.layout), **more)
 
     def settle(self, desired: Desired) -> None:

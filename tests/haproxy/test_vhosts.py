@@ -83,7 +83,7 @@ class Site:
 
     def reasons(self) -> set[str]:
         """The kinds of reasons for the reload that is wanted."""
-        return {reason.kind for reason in self.wheel.driver._planned}
+        return {reason.kind for reason in self.wheel.gate.wanted}
 
     def get(self, host: str, *, sni: str | None = "", client: Path | None = None) -> Answer:
         """A GET for a host, by a hello for the same name or another one."""

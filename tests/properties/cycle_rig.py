@@ -3,14 +3,13 @@
 import contextlib
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
 
 import attrs
 import pytest
 
 from sidecar.desired.model import Desired, ServerName
 from sidecar.errors import RuntimeUnavailableError
+from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.config import Layout
 from sidecar.haproxy.replies import Verdict, VerdictKind
 from sidecar.marathon.schema import AppId
@@ -46,12 +45,7 @@ class ModelHaproxy:
         self.starts = 0
         self._chance = chance
         self.info: Mapping[str, str] = {}
-        self.capabilities = SimpleNamespace(
-            static_cookies=False,
-            static_word=lambda _: "",
-            makes_backends=layout.makes_backends,
-            largest_certificate=15_000,
-        )
+        self.capabilities = Capabilities((3, 4) if layout.makes_backends else (2, 8))
 
     @property
     def process(self) -> tuple[str, ...]:
@@ -135,11 +129,15 @@ class Driven:
 
     def left(self, desired: Desired, protected: Collection[AppId]) -> Plan:
         """What a look at everything says is still to be done."""
-        state, makes = self.haproxy.state, self.haproxy.layout.makes_backends
-        lasting = self.cycle._lasting.of(state.worker)
-        more: dict[str, Any] = {"protected": protected, "static": self.cycle._static}
-        expected = self._expected(desired, whole=True)
-        return plan(desired, state, expected, makes_backends=makes, lasting=lasting, **more)
+        state = self.haproxy.state
+        return plan(
+            desired,
+            state,
+            self._expected(desired, whole=True),
+            abilities=self.cycle._abilities,
+            protected=protected,
+            lasting=self.cycle._lasting.of(state.worker),
+        )
 
     def _expected(self, desired: Desired, *, whole: bool) -> Expected:
         return RENDERER.expected(desired, self.haproxy.layout, whole=whole)

@@ -18,6 +18,7 @@ from sidecar.haproxy import commands
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.marathon.schema import App
+from sidecar.plan.abilities import Abilities
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
@@ -90,7 +91,8 @@ def expected_of(desired: Desired) -> Expected:
 def planned(desired: Desired, observed: Observed) -> Plan:
     """The plan under today's settings, for what this HAProxy can do."""
     makes = isinstance(observed, ModelObserved) and observed.makes_backends
-    return plan(desired, observed, expected_of(desired), makes_backends=makes)
+    abilities = Abilities(makes_backends=makes)
+    return plan(desired, observed, expected_of(desired), abilities=abilities)
 
 
 def states(steps: tuple[Step, ...], observed: Observed) -> Iterator[Observed]:

@@ -9,6 +9,7 @@ from sidecar.desired.compose import Composition
 from sidecar.desired.derive import AppPart
 from sidecar.desired.model import Desired
 from sidecar.marathon.schema import App, AppId
+from sidecar.plan.abilities import Abilities
 from sidecar.plan.diff import plan
 from sidecar.plan.known import Known
 from sidecar.plan.observed import Observed
@@ -60,7 +61,8 @@ def _scoped(before: Desired, after: Desired, known: Known) -> Plan | None:
     makes = isinstance(known.observed, ModelObserved) and known.observed.makes_backends
     desired, observed = cut(scope, after, known, makes_backends=makes)
     expected = expected_of(desired)
-    return plan(desired, observed, expected, makes_backends=makes, whole=False)
+    abilities = Abilities(makes_backends=makes)
+    return plan(desired, observed, expected, abilities=abilities, whole=False)
 
 
 @given(histories())

@@ -2,6 +2,7 @@ import attrs
 
 from sidecar.desired.certificates import DEFAULT, Certificate, file_of
 from sidecar.desired.model import Desired
+from sidecar.plan.abilities import Abilities
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import CERTIFICATE_LEDGER, Observed, ObservedCertificate
@@ -40,7 +41,8 @@ def seen(*certificates: Certificate, ledger: dict[str, str] | None = None) -> Ob
 def planned(observed: Observed, *certificates: Certificate, largest: int = 1000) -> Plan:
     """The plan for these certificates."""
     desired = Desired(certificates=certificates)
-    return plan(desired, observed, Expected(), largest_certificate=largest)
+    abilities = Abilities(largest_certificate=largest)
+    return plan(desired, observed, Expected(), abilities=abilities)
 
 
 def noted(certificate: Certificate) -> tuple[str, str, str]:

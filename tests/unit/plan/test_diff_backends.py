@@ -13,9 +13,10 @@ from sidecar.desired.model import (
     Text,
 )
 from sidecar.marathon.schema import AppId
-from sidecar.plan.diff import plan, true_name_reasons
+from sidecar.plan.diff import plan
 from sidecar.plan.facts import ARCHETYPES, PORTS, Expected
 from sidecar.plan.observed import ALL_MAPS, Observed
+from sidecar.plan.reasons import true_name_reasons
 from sidecar.plan.steps import Plan, Reason
 from tests.builders import TCP, a_backend, a_desired, a_server, an_observed, row, seen
 from tests.unit.plan.plan_text import (

@@ -4,10 +4,12 @@ import attrs
 import pytest
 
 from sidecar.desired.model import Archetype, BackendName, Desired, MapName, Mode, Target
-from sidecar.plan.diff import plan, true_name_reasons
+from sidecar.plan.abilities import Abilities
+from sidecar.plan.diff import plan
 from sidecar.plan.facts import ARCHETYPES, Expected, write_digests
 from sidecar.plan.making import interim_name
 from sidecar.plan.observed import Observed
+from sidecar.plan.reasons import true_name_reasons
 from tests.builders import HTTP, TCP, a_backend, a_desired, an_observed, row, seen
 from tests.unit.plan.plan_text import ONE, SPARE, said
 
@@ -31,7 +33,11 @@ def seen_with(observed: Observed, known: str = KNOWN) -> Observed:
 
 def between(desired: Desired, observed: Observed, lasting: tuple[str, ...] = ()) -> list[str]:
     """The plan on an HAProxy that makes backends."""
-    return said(plan(desired, observed, Expected(), makes_backends=True, lasting=lasting))
+    return said(
+        plan(
+            desired, observed, Expected(), abilities=Abilities(makes_backends=True), lasting=lasting
+        )
+    )
 
 
 def serving(**rows: str) -> Observed:

@@ -1,6 +1,7 @@
 """HAProxy 2.6: no server with a cookie can be made at run time."""
 
 from sidecar.desired.model import Archetype, BackendName, MapName, Mode, Target
+from sidecar.plan.abilities import Abilities
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
@@ -16,7 +17,8 @@ FIRST, SECOND = a_server(1, cookie="one"), a_server(2, cookie="two")
 def planned(servers: int, observed: Observed) -> Plan:
     """The plan for a sticky app with so many servers."""
     wanted = a_backend((FIRST, SECOND)[:servers], STICKY)
-    return plan(a_desired([wanted], ROUTE), observed, Expected(), static_cookies=True)
+    abilities = Abilities(static_cookies=True)
+    return plan(a_desired([wanted], ROUTE), observed, Expected(), abilities=abilities)
 
 
 def kinds(found: Plan) -> list[str]:
