@@ -9,7 +9,7 @@ from tests.builders import a_task, an_app
 from tests.conditions import eventually
 from tests.haproxy.driving_rig import ONE, TWO, Wheel, settings_for, started, web
 from tests.haproxy.skeleton_rig import free_ports, get
-from tests.haproxy_model import dangling
+from tests.model_views import dangling
 from tests.strategies import any_labels
 
 _ROUNDS = 4

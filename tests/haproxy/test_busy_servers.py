@@ -14,7 +14,7 @@ from sidecar.plan.observed import SERVER_LEDGER, Observed, State
 from sidecar.plan.steps import Plan
 from tests.builders import a_task, an_app, desired_of
 from tests.haproxy.skeleton_rig import WITHIN, Rig, a_folder, a_layout, a_rig, free_ports, tasks
-from tests.haproxy_model import usable_owners, view_of, view_wanted
+from tests.model_views import usable_owners, view_of, view_wanted
 
 
 @attrs.frozen

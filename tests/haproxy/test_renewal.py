@@ -1,17 +1,15 @@
 """Certificates that change while a real HAProxy serves them: what TLS clients are shown."""
 
-import contextlib
 import datetime as dt
 import os
 import stat
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 
-from sidecar import assembly
 from sidecar.desired.certificates import (
     CRT_LIST,
     DEFAULT,
@@ -23,7 +21,6 @@ from sidecar.desired.certificates import (
 from sidecar.haproxy.certificates import CertificateFiles
 from sidecar.haproxy.commands import put_certificate, show_certificates
 from sidecar.haproxy.runtime import RuntimeApi
-from sidecar.marathon.schema import App
 from sidecar.plan.observed import CERTIFICATE_LEDGER
 from sidecar.plan.steps import (
     AddEntry,
@@ -35,73 +32,11 @@ from sidecar.plan.steps import (
 )
 from sidecar.reconcile.apply import Applier
 from sidecar.reconcile.renewal import CertificatesRead, Renewal
-from sidecar.settings import Settings
 from tests.conditions import eventually
-from tests.haproxy.driving_rig import Wheel, a_wheel, settings_for, stopped_afterwards, web
+from tests.haproxy.certificate_site import Site, a_sidecar, a_site, no_reload, put
+from tests.haproxy.driving_rig import stopped_afterwards, web
 from tests.haproxy.skeleton_rig import free_ports
-from tests.pems import a_certificate, known, parts, shows, with_chain
-
-ROUNDS = 4
-
-
-def put(path: Path, pem: str) -> Path:
-    """Write a file as programs do that renew certificates: beside it, then in its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    beside.write_text(pem)
-    beside.replace(path)
-    return path
-
-
-@attrs.define
-class Site:
-    """A sidecar's driver whose HAProxy serves a folder of certificates."""
-
-    folder: Path
-    https: int
-    renewal: Renewal
-    wheel: Wheel
-
-    @property
-    def pid(self) -> int:
-        """The worker; another one after a reload."""
-        return self.wheel.observe().worker
-
-    @property
-    def troubles(self) -> Mapping[str, str]:
-        """What is wrong with files."""
-        return self.renewal._told.troubles
-
-    def settle(self) -> None:
-        """Look until files are at rest, and have HAProxy follow until nothing is left to do."""
-        for _ in range(2):
-            self.renewal._look()
-        self.renewal._tell()
-        for _ in range(ROUNDS):
-            if not self.wheel.follow():
-                return
-        pytest.fail("there is always something left to do")
-
-    def shows(self, pem: str, name: str | None = None) -> bool:
-        """Whether a client who asks for that name gets this very certificate."""
-        return shows(self.https, pem, name)
-
-
-def a_site(folder: Path, *apps: App, service_ports: Collection[int] = ()) -> Site:
-    """One that has done nothing yet, with the certificates that are in `folder`/given."""
-    (https,) = free_ports(1)
-    ports = service_ports or free_ports(1)
-    given = (str(folder / "given"),)
-    settings = settings_for(folder, ports, https_port=https, ssl_certs=given, reload_interval=1.0)
-    return Site(folder / "given", https, *a_sidecar(settings, *apps))
-
-
-def a_sidecar(settings: Settings, *apps: App) -> tuple[Renewal, Wheel]:
-    """Who looks at files, without a thread; and a driver that is told."""
-    where = assembly.placement(settings)
-    renewal = assembly.renewal(settings, where, lambda _: None, threading.Event())
-    renewal.begin()
-    return renewal, a_wheel(settings, *apps, certificates=renewal.wanted)
+from tests.pems import a_certificate, known, parts, with_chain
 
 
 @pytest.fixture
@@ -116,15 +51,6 @@ def site(short_dir: Path) -> Iterator[Site]:
         made.wheel.driver.start(made.wheel.wants)
         made.settle()
         yield made
-
-
-@contextlib.contextmanager
-def no_reload(site: Site) -> Iterator[None]:
-    """The worker is the same afterwards, and no reload is wanted."""
-    before = site.pid
-    yield
-    assert site.pid == before
-    assert site.wheel.driver.reload_due() is None
 
 
 def test_the_name_that_a_client_asks_for_picks_the_certificate(site: Site) -> None:
@@ -433,135 +359,3 @@ def test_a_certificate_that_did_not_arrive_as_it_was_sent_is_refused(site: Site)
         "refused",
         "HAProxy has another certificate there still",
     )
-
-
-# --- service ports' own ---
-
-
-@pytest.fixture
-def named(short_dir: Path) -> Path:
-    """A file that a label names."""
-    return put(short_dir / "labels" / "own.pem", known("own.test"))
-
-
-@pytest.fixture
-def own(short_dir: Path, named: Path) -> Iterator[tuple[Site, int]]:
-    """HAProxy with an app whose service port has a certificate of its own; that port."""
-    put(short_dir / "given" / "a.pem", known("default.test"))
-    (port,) = free_ports(1)
-    app = web(port, 1, HAPROXY_0_SSL_CERT=str(named))
-    made = a_site(short_dir, app, service_ports=[port])
-    with stopped_afterwards(short_dir):
-        assert not made.wheel.driver.find()
-        made.wheel.driver.start(made.wheel.wants)
-        made.settle()
-        yield made, port
-
-
-def test_a_label_s_certificate_is_served_on_its_service_port(own: tuple[Site, int]) -> None:
-    """And the one of port 443 on that port."""
-    site, port = own
-
-    assert shows(port, known("own.test"))
-    assert site.shows(known("default.test"), "own.test")
-    assert site.wheel.driver.reload_due() is None
-
-
-def test_a_renewed_file_of_a_label_is_served_without_a_reload(
-    own: tuple[Site, int], named: Path
-) -> None:
-    """The bind line stays as it is."""
-    site, port = own
-    renewed = a_certificate("own.test")
-    put(named, renewed)
-
-    with no_reload(site):
-        site.settle()
-        assert shows(port, renewed)
-
-
-def test_a_broken_file_of_a_label_keeps_what_was_good_also_through_a_reload_and_a_restart(
-    own: tuple[Site, int], named: Path
-) -> None:
-    """HAProxy loads a copy, which the next sidecar finds as well."""
-    site, port = own
-    renewed = a_certificate("own.test")
-    put(named, renewed)
-    site.settle()
-    put(named, "nonsense")
-    site.settle()
-    assert list(site.troubles) == [str(named)]
-    site.wheel.driver.ask_for_reload("a test")
-    assert site.wheel.reload_when_due()
-    assert shows(port, renewed)
-
-    renewal, again = a_sidecar(site.wheel.settings, *site.wheel.wants.apps)
-    assert again.driver.find()
-    assert not again.follow()
-    assert "holds no certificate" in renewal._told.troubles[str(named)]
-    again.driver.ask_for_reload("a test")
-    assert again.reload_when_due()
-    assert shows(port, renewed)
-
-
-def test_an_app_that_comes_with_a_label_needs_one_reload(own: tuple[Site, int]) -> None:
-    """Its file is read when it is wanted; what an app leaves behind goes with the next reload."""
-    site, _ = own
-    other = put(site.folder.parent / "labels" / "other.pem", known("other.test"))
-    (first,) = site.wheel.wants.apps
-    (port,) = free_ports(1)
-    second = web(port, 1, name="second", HAPROXY_0_SSL_CERT=str(other))
-    site.wheel.wants.apps = [first, second]
-    site.settle()
-    assert site.wheel.reload_when_due()
-    site.settle()
-    assert shows(port, known("other.test"))
-    assert site.wheel.driver.reload_due() is None
-
-    site.wheel.wants.apps = [second]
-    site.settle()
-    assert site.wheel.driver.reload_due() is None
-    site.wheel.driver.ask_for_reload("a test")
-    assert site.wheel.reload_when_due()
-    site.settle()
-    assert set(site.wheel.observe().certificates) == {DEFAULT, file_of(str(other))}
-
-
-def test_one_file_for_a_label_and_for_port_443_is_loaded_once(short_dir: Path) -> None:
-    """Unless it is the default one, whose place may get another content."""
-    put(short_dir / "given" / "a.pem", known("default.test"))
-    both = put(short_dir / "given" / "both.pem", known("both.test"))
-    (port,) = free_ports(1)
-    site = a_site(short_dir, web(port, 1, HAPROXY_0_SSL_CERT=str(both)), service_ports=[port])
-    with stopped_afterwards(short_dir):
-        site.wheel.driver.start(site.wheel.wants)
-        site.settle()
-        assert set(site.wheel.observe().certificates) == {DEFAULT, file_of(str(both))}
-
-        renewed = a_certificate("both.test")
-        put(both, renewed)
-        with no_reload(site):
-            site.settle()
-            assert shows(port, renewed)
-            assert site.shows(renewed, "both.test")
-
-            (site.folder / "a.pem").unlink()  # the other one is the default one now
-            put(site.folder / "c.pem", known("c.test"))
-            site.settle()
-            assert shows(port, renewed)
-            assert site.shows(renewed)
-
-
-def test_a_file_that_was_never_there_is_its_app_s_problem(own: tuple[Site, int]) -> None:
-    """In HAProxy's words; others are served."""
-    site, port = own
-    (first,) = site.wheel.wants.apps
-    (second_port,) = free_ports(1)
-    second = web(second_port, 1, name="second", HAPROXY_0_SSL_CERT="/not/there.pem")
-    site.wheel.wants.apps = [first, second]
-    site.settle()
-    site.wheel.reload_when_due()
-
-    assert "/not/there.pem" in site.wheel.wants.refused[second.id]
-    assert shows(port, known("own.test"))
-    assert site.troubles == {}

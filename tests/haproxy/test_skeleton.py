@@ -11,7 +11,8 @@ from sidecar.desired.model import Archetype, Desired, Mode
 from sidecar.plan.steps import Plan, Reason
 from tests.builders import a_task, an_app, desired_of
 from tests.haproxy.skeleton_rig import ROOT, Rig, a_folder, a_layout, a_rig, free_ports
-from tests.haproxy_model import observe, view_of, view_wanted
+from tests.haproxy_model import observe
+from tests.model_views import view_of, view_wanted
 from tests.strategies import any_labels
 
 TASK_HOSTS = ("10.0.0.1", "fd00::1", "::ffff:10.0.0.2")

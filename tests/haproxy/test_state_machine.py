@@ -13,7 +13,7 @@ from sidecar.plan.steps import Plan
 from tests.builders import desired_of
 from tests.conditions import eventually
 from tests.haproxy.skeleton_rig import Rig, a_folder, a_layout, a_rig, free_ports
-from tests.haproxy_model import dangling, usable_keys, usable_owners, view_of, view_wanted
+from tests.model_views import dangling, usable_keys, usable_owners, view_of, view_wanted
 from tests.strategies import APP_IDS, apps_with_ids
 
 SERVICE_PORTS = 4

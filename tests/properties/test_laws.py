@@ -24,16 +24,13 @@ from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
 from sidecar.plan.steps import Plan, ReplaceMap, Step
 from tests.builders import a_task, an_app, desired_of, part_of
-from tests.haproxy_model import (
-    ModelObserved,
-    RefusedError,
+from tests.haproxy_model import ModelObserved, RefusedError, apply, observe
+from tests.model_views import (
     answers,
-    apply,
     bound_certificates,
     cookies_of,
     cookies_wanted,
     dangling,
-    observe,
     served_certificates,
     usable_backends,
     usable_keys,
