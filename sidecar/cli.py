@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from sidecar import app, inspection, telemetry
 from sidecar.control import NotRunningError, ask
+from sidecar.desired.model import Problem
 from sidecar.dropin import command as dropin
 from sidecar.errors import SidecarError, UsageError
 from sidecar.settings import Option, Settings, completed, flag, options, variable
@@ -213,7 +214,7 @@ def render(settings: Settings, *, skeleton: bool, write: bool) -> None:
     for name, text in inspection.shown(rendered).items():
         click.echo(f"# ---- {name}\n{text}")
     for problem in problems:
-        click.echo(f"problem: {problem}", err=True)
+        click.echo(_said(problem), err=True)
 
 
 @main.command(short_help="Show what would be sent to HAProxy now; send nothing.")
@@ -229,7 +230,7 @@ def plan(context: click.Context, settings: Settings) -> None:
         settings = completed(settings, _chosen(context), running)
     found = inspection.planned(settings)
     for problem in found.problems:
-        click.echo(f"problem: {problem}")
+        click.echo(_said(problem))
     for command in found.commands:
         click.echo(command)
     for reason in found.reasons:
@@ -285,6 +286,10 @@ def demo(context: click.Context, settings: Settings) -> None:
     from sidecar.demo import show  # noqa: PLC0415 (nobody else needs the local Marathon)
 
     show.run(settings, chosen=_chosen(context))
+
+
+def _said(problem: Problem) -> str:
+    return f"{'notice' if problem.notice else 'problem'}: {problem}"
 
 
 def _chosen(context: click.Context) -> frozenset[str]:

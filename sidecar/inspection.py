@@ -10,7 +10,7 @@ import attrs
 from sidecar import assembly
 from sidecar.desired.certificates import Certificate, choose
 from sidecar.desired.claims import PortRules
-from sidecar.desired.model import Desired, MapName, Problem
+from sidecar.desired.model import Desired, MapName, Problem, TraitMap
 from sidecar.errors import HaproxyError, UsageError
 from sidecar.haproxy import commands, replies
 from sidecar.haproxy.capabilities import Capabilities
@@ -20,7 +20,7 @@ from sidecar.haproxy.files import write_all
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
-from sidecar.plan.observed import BACKEND_LEDGER, LedgerRow
+from sidecar.plan.observed import BACKEND_LEDGER, TRAIT_FILES, LedgerRow
 from sidecar.plan.ports import read_ranges
 from sidecar.plan.steps import RenewCertificate, ReplaceMap, Step
 from sidecar.reconcile.asking import Asking
@@ -48,7 +48,7 @@ class Planned:
 def rendered(settings: Settings, *, skeleton: bool) -> tuple[Rendered, tuple[Problem, ...]]:
     """What HAProxy would start from, but for certificates, and which apps have problems."""
     wanted = _wanted(settings, skeleton=skeleton)
-    return _render(settings, wanted), wanted.problems
+    return _render(settings, wanted), (*wanted.problems, *wanted.notices)
 
 
 def _wanted(settings: Settings, *, skeleton: bool) -> Desired:
@@ -110,14 +110,14 @@ def planned(settings: Settings) -> Planned:
     return Planned(
         tuple(command for step in found.steps for command in _words(step, layout.state_dir, can)),
         tuple(str(reason) for reason in found.reasons),
-        desired.problems,
+        (*desired.problems, *desired.notices),
     )
 
 
 def maps(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The routing maps in HAProxy's memory, by file name, backends under their true names."""
+    """The maps in HAProxy's memory, by file name, backends under their true names."""
     settings.check_paths()
-    known = [name.value for name in MapName]
+    known = [name.value for name in (*MapName, *TraitMap)]
     for name in names:
         if name not in known:
             raise UsageError(f"there is no map {name}; there are {', '.join(known)}")
@@ -128,7 +128,7 @@ def maps(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
         rows = dict(replies.read_map(api.ask(commands.show_map(BACKEND_LEDGER, state_dir))))
         return {
             name: {
-                key: _true_name(value, rows)
+                _true_key(key, rows) if name in TRAIT_FILES else key: _true_name(value, rows)
                 for key, value in replies.read_map(api.ask(commands.show_map(name, state_dir)))
             }
             for name in names or known
@@ -183,6 +183,8 @@ def status_lines(state: Mapping[str, Any], down: Down = frozenset()) -> Iterator
         yield f"service port{'s' * several} {ports} left out: {'each' if several else 'it'} {why}"
     for problem in state["problems"]:
         yield f"PROBLEM: app {problem['app']}: {problem['field']}: {problem['reason']}"
+    for notice in state["notices"]:
+        yield f"notice: app {notice['app']}: {notice['field']}: {notice['reason']}"
     for entry in state["apps"]:
         yield f"app {entry['id']}"
         for backend in entry["backends"]:
@@ -195,6 +197,9 @@ def _backend_lines(backend: Mapping[str, Any], down: Down) -> Iterator[str]:
     yield f"  backend {backend['name']} ({backend['made_from']}{spare})"
     for route in backend["routes"]:
         yield f"    {route}"
+    for name, does in backend["labels"].items():
+        yield f"    {name} {does}"
+    yield from _if(backend["check"], "    checked {}")
     for server in backend["servers"]:
         weight = "" if server["weight"] == 1 else f", weight {server['weight']}"
         state = server["state"]
@@ -240,6 +245,12 @@ def _words(step: Step, state_dir: str, capabilities: Capabilities) -> tuple[str,
     if isinstance(step, ReplaceMap):
         return (commands.prepare(step, state_dir), f"# … {len(step.entries)} entries")
     return commands.encode(step, state_dir, capabilities)
+
+
+def _true_key(key: str, rows: Mapping[str, str]) -> str:
+    """The key of a map that is keyed by backend: its name, perhaps `|` and more."""
+    place, bar, rest = key.partition("|")
+    return f"{_true_name(place, rows)}{bar}{rest}"
 
 
 def _true_name(value: str, rows: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from sidecar.desired.replaced import (
     replaces_server_line,
     server_of,
 )
-from sidecar.desired.sections import auth_section, userlist
+from sidecar.desired.sections import auth_problem, auth_section, userlist
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.desired.traits import traits
 
@@ -46,6 +46,8 @@ def backend_of(
         TemplateError: a template cannot be used for it.
     """
     made = _made(name, port, overrides, problems)
+    if why := auth_problem(port, overrides):
+        problems.append(Problem(port.app_id, f"HAPROXY_{port.index}_AUTH", why))
     if not (port.labels.templates or port.labels.auth):
         return made
     plain_port = attrs.evolve(port, labels=attrs.evolve(port.labels, templates={}, auth=None))

@@ -17,6 +17,7 @@ from typing import TypeVar
 from sidecar.desired.backends import backend_and_rules
 from sidecar.desired.claims import PortRules, is_incumbent, port_owners
 from sidecar.desired.derive import AppPart, PortPart
+from sidecar.desired.effects import effects_of
 from sidecar.desired.groups import grouped
 from sidecar.desired.index import Index, PortKey, key_of
 from sidecar.desired.model import (
@@ -253,6 +254,7 @@ class Composition:
         self._tables.blame(("backend", name), problems)
         self._tables.put_backend(name, backend)
         self._tables.put_rules(name, rules)
+        self._tables.put_effects(name, None if backend is None else effects_of(ports[0]))
         self._serve(name, None if backend is None else ports[0])
 
     def _serve(self, name: BackendName, port: PortPart | None) -> None:

@@ -87,14 +87,6 @@ def refused_labels(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield _TARGET, "is no number of instances"
 
 
-def unread_of_groups(form: App) -> tuple[str, ...]:
-    """The labels about deployments that nobody reads, sorted."""
-    known = frozenset() if form.is_pod else KNOWN
-    return tuple(
-        sorted(name for name in form.labels if name.startswith(PREFIX) and name not in known)
-    )
-
-
 def _moment(text: str) -> datetime | None:
     """A time of ISO 8601; one without a zone is taken as UTC, so that any two can be compared."""
     try:

@@ -25,16 +25,17 @@ from sidecar.desired.checks import (
     mode_of,
     path_problem,
 )
-from sidecar.desired.deployment import Deployment, deployment_of, refused_labels, unread_of_groups
+from sidecar.desired.deployment import Deployment, deployment_of, refused_labels
 from sidecar.desired.labels import (
     CLOSING,
     PortLabels,
     balance_needs_http,
+    idle_labels,
     read_port_labels,
-    unread_labels,
 )
 from sidecar.desired.model import Archetype, BackendName, Mode, Problem
 from sidecar.desired.naming import backend_name
+from sidecar.desired.notices import notices_of
 from sidecar.desired.readers import read_groups
 from sidecar.marathon.schema import App, AppId, Task, TaskId
 from sidecar.marathon.snapshot import covers
@@ -158,20 +159,14 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
     if not _wanted_at_all(app, rules) and (form is None or not _wanted_at_all(form, rules)):
         return AppPart(app.id)
     if form is None:
-        return AppPart(app.id, problems=state.problems)
-    problems = [*state.problems]
-    problems += [_unread(app.id, name) for name in unread_of_groups(form)]
+        return AppPart(app.id, problems=(*state.problems, *notices_of(app)))
+    problems = [*state.problems, *notices_of(app, form)]
     serving = [task.id for task in app.tasks if admitted(task, state, rules)]
     deployment = deployment_of(form, app, serving, state.health)
     ports: list[PortPart] = []
     for port in services(form):
         labels, _ = read_port_labels(form.labels, port.index)
         if not port.udp_only and _taken(form, labels, rules):
-            unread = {
-                *unread_labels(form.labels, port.index),
-                *unread_labels(app.labels, port.index),
-            }
-            problems += [_unread(app.id, f"HAPROXY_{port.index}_{name}") for name in sorted(unread)]
             part, more = _derive_port(state, form, port, rules=rules, resolved=resolved)
             problems += more
             closing = _closing_that_form_lacks(app, form, port.index)
@@ -236,6 +231,11 @@ def _misfits(form: App, index: int, labels: PortLabels, mode: Mode) -> tuple[Pro
             for name, given in said.items()
             if given
         ]
+    without_effect = idle_labels(labels, mode)
+    problems += [
+        Problem(form.id, f"HAPROXY_{index}_{name}", why, notice=True)
+        for name, why in without_effect.items()
+    ]
     return tuple(problems)
 
 
@@ -263,12 +263,6 @@ def _closing_that_form_lacks(app: App, form: App, index: int) -> tuple[str, ...]
 def _left_out(app_id: AppId, label: str) -> Problem:
     reason = "cannot be used yet; the port is left out, since it would stand open"
     return Problem(app_id, label, reason)
-
-
-def _unread(app_id: AppId, label: str) -> Problem:
-    """What to say of a label that nobody reads."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in label[:80])
-    return Problem(app_id, shown, "is not read by this version")
 
 
 def _endpoints(

@@ -4,7 +4,7 @@ One table, `LABELS`, holds every label with its reader and its manual. What a re
 a problem of that app by the caller.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -241,14 +241,6 @@ CLOSING = ("AUTH", "BACKEND_NETWORK_ALLOWED_ACL")
 """Labels without which a port stands open."""
 
 
-def unread_labels(labels: Mapping[str, str], index: int) -> tuple[str, ...]:
-    """The labels of service port `index` that nobody reads, by their last part, sorted."""
-    prefix = f"HAPROXY_{index}_"
-    known = {label.name for label in LABELS} | {each.name for each in TEMPLATE_LABELS}
-    names = {name.removeprefix(prefix) for name in labels if name.startswith(prefix)}
-    return tuple(sorted(names - known))
-
-
 def read_port_labels(
     labels: Mapping[str, str], index: int
 ) -> tuple[PortLabels, tuple[tuple[str, str], ...]]:
@@ -273,6 +265,32 @@ def read_port_labels(
         except TemplateError as error:
             refused.append((name, str(error)))
     return PortLabels(**found, templates=texts), tuple(refused)
+
+
+_NEED_HTTP = (
+    *("STICKY", "REDIRECT_TO_HTTPS", "USE_HSTS", "HTTP_BACKEND_PROXYPASS_PATH"),
+    *("HTTP_BACKEND_REVPROXY_PATH", "HTTP_BACKEND_REDIR"),
+)
+_NEED_A_VHOST = ("PATH", "REDIRECT_TO_HTTPS", "HTTP_BACKEND_REDIR")
+
+
+def idle_labels(labels: PortLabels, mode: Mode) -> Mapping[str, str]:
+    """The labels that do nothing on a port of this mode, or without a VHOST, and why."""
+    fields = {label.name: label.field for label in LABELS}
+    nothing = PortLabels()
+
+    def given(names: Iterable[str]) -> Iterable[str]:
+        return (
+            name
+            for name in names
+            if getattr(labels, fields[name]) != getattr(nothing, fields[name])
+        )
+
+    if mode is Mode.TCP:
+        return dict.fromkeys(given(_NEED_HTTP), "does nothing: it needs mode http")
+    if not labels.vhosts:
+        return dict.fromkeys(given(_NEED_A_VHOST), "does nothing: it needs a VHOST")
+    return {}
 
 
 def balance_needs_http(balance: str) -> bool:

@@ -328,15 +328,30 @@ Value = Target | Text
 
 @attrs.frozen(order=True)
 class Problem:
-    """One thing that one app asks for and cannot have: which field, and why."""
+    """One thing that one app asks for and cannot have: which field, and why.
+
+    A `notice` takes nothing away: what it tells of has no effect at all.
+    """
 
     app_id: AppId
     field: str
     reason: str
+    notice: bool = False
 
     def __str__(self) -> str:
         """The sentence for logs and status."""
         return f"app {self.app_id}: {self.field}: {self.reason}"
+
+
+@attrs.frozen
+class Effects:
+    """What a backend's labels do, for people: `labels` by the ends of their names, in words.
+
+    `check` is how HAProxy checks its servers, empty where it does not.
+    """
+
+    labels: Mapping[str, str] = attrs.field(factory=dict)
+    check: str = ""
 
 
 @attrs.frozen
@@ -362,6 +377,10 @@ class Desired:
     """Those of port 443, the default one first, and those that a frontend above names."""
     front_rules: tuple[FrontRules, ...] = ()
     """What templates say in the frontends that apps share, in order."""
+    notices: tuple[Problem, ...] = ()
+    """What apps ask for without any effect."""
+    effects: Mapping[BackendName, Effects] = attrs.field(factory=dict)
+    """What labels do, for people; all of it is in the backends and maps as well."""
 
     @property
     def bind_addresses(self) -> frozenset[str]:

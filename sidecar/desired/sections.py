@@ -5,6 +5,7 @@ Whatever stands here is structure: a backend that has it is made by a reload.
 
 from sidecar.desired.derive import PortPart
 from sidecar.desired.model import BackendName, Mode
+from sidecar.desired.readers import hash_problem
 from sidecar.desired.templates.confinement import check_confined
 from sidecar.desired.templates.filling import fill
 from sidecar.desired.templates.overrides import Overrides
@@ -37,6 +38,18 @@ def auth_section(backend: BackendName, port: PortPart) -> str:
     realm = auth.realm.replace(" ", "\\ ")
     asked = f"{{ var(txn.front) -m str http https }} !{{ http_auth({_list_of(backend)}) }}"
     return f"    http-request auth realm {realm} if {asked}"
+
+
+def auth_problem(port: PortPart, overrides: Overrides) -> str:
+    """Why nobody can come in with AUTH's password; empty where that is not known.
+
+    A template of its own may take it in another form than ours does.
+    """
+    auth = port.labels.auth if port.archetype.mode is Mode.HTTP else None
+    name = "USERLIST_HEAD"
+    if auth is None or name in port.labels.templates or name in overrides.texts:
+        return ""
+    return hash_problem(auth.password_hash)
 
 
 def _list_of(backend: BackendName) -> str:

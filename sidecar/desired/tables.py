@@ -12,6 +12,7 @@ from sidecar.desired.model import (
     BackendName,
     Desired,
     Door,
+    Effects,
     Frontend,
     FrontRules,
     MapName,
@@ -34,6 +35,7 @@ class Tables:
         self._frontends: dict[int, Frontend] = {}
         self._vhosts: dict[str, Vhost] = {}
         self._rules: dict[BackendName, tuple[FrontRules, ...]] = {}
+        self._effects: dict[BackendName, Effects] = {}
         self._problems: dict[Hashable, tuple[Problem, ...]] = {}
         self._changed: set[object] = set()
         self._last = Desired()
@@ -48,6 +50,7 @@ class Tables:
         other._frontends = dict(self._frontends)
         other._vhosts = dict(self._vhosts)
         other._rules = dict(self._rules)
+        other._effects = dict(self._effects)
         other._problems = dict(self._problems)
         other._changed = set(self._changed)
         other._last = self._last
@@ -64,6 +67,10 @@ class Tables:
     def put_rules(self, name: BackendName, rules: tuple[FrontRules, ...]) -> None:
         """What templates say of a backend in the frontends that apps share."""
         self._put(self._rules, name, rules or None, "rules")
+
+    def put_effects(self, name: BackendName, effects: Effects | None) -> None:
+        """What the labels of a backend do."""
+        self._put(self._effects, name, effects, "effects")
 
     def put_owner(self, number: int, owner: BackendName | None) -> None:
         """Whose a service port is."""
@@ -106,11 +113,14 @@ class Tables:
             if MapName.PORT in changed
             else last.service_ports
         )
+        problems, notices = last.problems, last.notices
+        if "problems" in changed:
+            problems, notices = _sorted(self._problems.values())
         self._last = Desired(
             dict(self._backends) if "backends" in changed else last.backends,
             maps,
             served,
-            _sorted(self._problems.values()) if "problems" in changed else last.problems,
+            problems,
             dict(self._owners) if "owners" in changed else last.port_owners,
             dict(self._frontends) if "frontends" in changed else last.frontends,
             dict(self._vhosts) if "vhosts" in changed else last.vhosts,
@@ -118,6 +128,8 @@ class Tables:
             front_rules=self._front_rules()
             if changed & {"rules", MapName.APP}
             else last.front_rules,
+            notices=notices,
+            effects=dict(self._effects) if "effects" in changed else last.effects,
         )
         self._changed = set()
         return self._last
@@ -144,5 +156,12 @@ class Tables:
             table[key] = value
 
 
-def _sorted(problems: Iterable[tuple[Problem, ...]]) -> tuple[Problem, ...]:
-    return tuple(sorted({problem for some in problems for problem in some}))
+def _sorted(
+    problems: Iterable[tuple[Problem, ...]],
+) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """The problems, and the notices."""
+    every = sorted({problem for some in problems for problem in some})
+    return (
+        tuple(problem for problem in every if not problem.notice),
+        tuple(problem for problem in every if problem.notice),
+    )

@@ -44,7 +44,8 @@ def carry_out(mode: str, words: Sequence[str], read: Reader, say: Callable[[str]
         rendered, problems = inspection.rendered(settings, skeleton=False)
         say(rendered.text.rstrip("\n"))
         for problem in problems:
-            log.warning("problem", app=problem.app_id, field=problem.field, reason=problem.reason)
+            tell, what = (log.info, "notice") if problem.notice else (log.warning, "problem")
+            tell(what, app=problem.app_id, field=problem.field, reason=problem.reason)
         return
     app.run(_prepared(settings, asked))
 

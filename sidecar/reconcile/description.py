@@ -4,9 +4,10 @@ Backends stand under their true names; where one lives in a spare, `place` says 
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
-from sidecar.desired.model import Backend, BackendName, Target
+from sidecar.desired.model import Backend, BackendName, Effects, Problem, Target
 from sidecar.plan.observed import Observed
 from sidecar.reconcile.status import Status
 
@@ -19,7 +20,7 @@ def describe(status: Status) -> dict[str, Any]:
         "haproxy": {
             "version": status.version,
             "worker": status.worker,
-            "maxconn": status.maxconn,
+            "maxconn": int(status.maxconn) if status.maxconn.isdecimal() else None,
             "trouble": status.haproxy_trouble,
         },
         "freshness": {
@@ -40,10 +41,8 @@ def describe(status: Status) -> dict[str, Any]:
         "held": {"reason": status.hold.reason, "answers": status.hold.answers}
         if status.hold
         else None,
-        "problems": [
-            {"app": problem.app_id, "field": problem.field, "reason": problem.reason}
-            for problem in status.problems
-        ],
+        "problems": _told(status.problems),
+        "notices": _told(status.desired.notices),
         "certificates": {
             "served": [
                 {"source": each.source, "fingerprint": each.fingerprint}
@@ -60,12 +59,21 @@ def describe(status: Status) -> dict[str, Any]:
     }
 
 
+def _told(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    return [
+        {"app": problem.app_id, "field": problem.field, "reason": problem.reason}
+        for problem in problems
+    ]
+
+
 def _apps(status: Status) -> list[dict[str, Any]]:
     routes = _routes(status)
     places = _places(status.observed)
     by_app: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for name, backend in sorted(status.desired.backends.items()):
         described = _backend(backend, sorted(routes[name]), places.get(name), status.observed)
+        effects = status.desired.effects.get(name, Effects())
+        described |= {"labels": dict(effects.labels), "check": effects.check}
         for app_id in backend.app_ids:
             by_app[app_id].append(described)
     return [{"id": app_id, "backends": backends} for app_id, backends in sorted(by_app.items())]

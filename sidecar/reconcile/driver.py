@@ -158,9 +158,9 @@ class Driver:
         if wants is not None:
             desired = wants.desired(self.port_rules(), self.incumbents)
             self._ports.choose(desired.service_ports)
-            before = self.desired.problems
+            before = self.desired
             self._want_now(wants)
-            narrate_problems(before, self.desired.problems)
+            narrate_problems(before, self.desired)
             self._sift(wants)
         else:
             self._ports.choose(())
@@ -195,7 +195,7 @@ class Driver:
         except HaproxyError as error:
             self._lost(error, wants)
             return _LOOK_AGAIN
-        narrate_problems(before.problems, self.desired.problems)
+        narrate_problems(before, self.desired)
         self._take_note(report, since=since, audit=audit, changed=before != self.desired)
         if not report.plan.reasons and not report.refused:
             wants.take()
@@ -225,7 +225,7 @@ class Driver:
 
     def _sift(self, wants: Wants) -> bool:
         """Leave apps whose raw configuration HAProxy refuses as they were; whether any are."""
-        before = self.desired.problems
+        before = self.desired
         why = self._sieve.against_templates(self.desired, self._ports.layout, self._version)
         if why:
             wants.refuse_templates(why)
@@ -236,7 +236,7 @@ class Driver:
 
         found = sift(wants, refused, again=lambda: self._want_now(wants))
         if found:
-            narrate_problems(before, self.desired.problems)
+            narrate_problems(before, self.desired)
         return found or bool(why)
 
     def _take_note(

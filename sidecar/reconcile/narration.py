@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import structlog
 
-from sidecar.desired.model import Problem
+from sidecar.desired.model import Desired
 from sidecar.plan.observed import LEDGERS
 from sidecar.plan.ports import write_ranges
 from sidecar.plan.steps import (
@@ -90,12 +90,14 @@ def narrate_busy(busy: Mapping[int, str], told: Mapping[int, str]) -> Mapping[in
     return dict(busy)
 
 
-def narrate_problems(before: tuple[Problem, ...], after: tuple[Problem, ...]) -> None:
-    """Tell each problem when it comes and when it is over."""
-    for problem in sorted(set(after) - set(before)):
+def narrate_problems(before: Desired, after: Desired) -> None:
+    """Tell each problem when it comes and when it is over, and each notice when it comes."""
+    for problem in sorted(set(after.problems) - set(before.problems)):
         log.warning("problem", app=problem.app_id, field=problem.field, reason=problem.reason)
-    for problem in sorted(set(before) - set(after)):
+    for problem in sorted(set(before.problems) - set(after.problems)):
         log.info("problem solved", app=problem.app_id, field=problem.field)
+    for notice in sorted(set(after.notices) - set(before.notices)):
+        log.info("notice", app=notice.app_id, field=notice.field, reason=notice.reason)
 
 
 def summary(plan: Plan) -> str:

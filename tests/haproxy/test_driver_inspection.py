@@ -122,6 +122,22 @@ def test_maps_are_shown_with_true_names(wheel: Wheel) -> None:
     assert found["port2mode.map"][str(other)] == "http"
 
 
+def test_maps_show_what_labels_do_under_the_true_names_of_backends(wheel: Wheel) -> None:
+    """The maps that are keyed by backend; HAProxy may have the backend in a spare."""
+    (other,) = free_ports(1)
+    labels = {
+        "HAPROXY_0_USE_HSTS": "true",
+        "HAPROXY_0_BACKEND_NETWORK_ALLOWED_ACL": "10.0.0.0/8",
+    }
+    wheel.wants.apps.append(web(other, 31009, name="new", **labels))
+    wheel.follow()
+    found = inspection.maps(wheel.settings, [])
+
+    assert found["backend2flags.map"] == {f"new_{other}": "networks,hsts"}
+    assert f"new_{other}|40A" in found["backend2networks.map"]
+    assert inspection.maps(wheel.settings, ["backend2flags.map"]).keys() == {"backend2flags.map"}
+
+
 def test_maps_and_the_routes_of_others_are_shown_as_they_are(wheel: Wheel) -> None:
     """Somebody added a route by hand to a backend that the ledger does not know."""
     with RuntimeApi(wheel.engine.placement.admin_socket) as api:

@@ -1,6 +1,7 @@
 import json
 
 import attrs
+import pytest
 
 from sidecar.desired.model import Problem
 from sidecar.inspection import status_lines
@@ -70,6 +71,41 @@ def test_before_haproxy_was_observed_everything_is_coming() -> None:
 
     assert app["backends"][0]["place"] is None
     assert {server["state"] for server in app["backends"][0]["servers"]} == {"coming"}
+
+
+def test_what_labels_do_is_shown() -> None:
+    """In the JSON by label, in the text a line each; without any, nothing."""
+    labels = {**LABELS, "HAPROXY_0_USE_HSTS": "true", "HAPROXY_0_BACKEND_WEIGHT": "5"}
+    checks = [{"protocol": "MESOS_HTTP", "path": "/ok"}]
+    desired = desired_of([an_app(labels=labels, healthChecks=checks, tasks=tasks(1))])
+    described = describe(attrs.evolve(a_status(), desired=desired))
+    (backend,) = described["apps"][0]["backends"]
+    lines = list(status_lines(described))
+
+    assert backend["labels"] == {"BACKEND_WEIGHT": "5", "USE_HSTS": "true"}
+    assert backend["check"].startswith("http /ok, inter ")
+    assert {"    BACKEND_WEIGHT 5", "    USE_HSTS true"} <= set(lines)
+    assert any(line.startswith("    checked http /ok, ") for line in lines)
+    (plain,) = describe(a_status())["apps"][0]["backends"]
+    assert (plain["labels"], plain["check"]) == ({}, "")
+
+
+def test_what_has_no_effect_is_shown_apart_from_problems() -> None:
+    """A label that nobody reads takes nothing away."""
+    labels = {**LABELS, "HAPROXY_3_VHOST": "x.test"}
+    status = attrs.evolve(a_status(), desired=desired_of([an_app(labels=labels, tasks=tasks(1))]))
+    described = describe(status)
+    reason = "the app has no port 3: its only one is 0"
+
+    assert described["problems"] == []
+    assert described["notices"] == [{"app": "/web", "field": "HAPROXY_3_VHOST", "reason": reason}]
+    assert f"notice: app /web: HAPROXY_3_VHOST: {reason}" in list(status_lines(described))
+
+
+@pytest.mark.parametrize(("said", "shown"), [("9877", 9877), ("", None), ("many", None)])
+def test_maxconn_is_a_number(said: str, shown: int | None) -> None:
+    """Null where HAProxy has not said it."""
+    assert describe(attrs.evolve(a_status(), maxconn=said))["haproxy"]["maxconn"] == shown
 
 
 def test_the_description_is_json() -> None:

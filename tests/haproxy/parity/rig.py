@@ -198,7 +198,8 @@ class Site:
     def shows(self, each: Row) -> None:
         """Check a row, for as long as it may take."""
         for app_id, words in each.problems.items():
-            told = [str(found) for found in self.desired.problems if found.app_id == app_id]
+            every = (*self.desired.problems, *self.desired.notices)
+            told = [str(found) for found in every if found.app_id == app_id]
             assert (not told) if not words else any(self.fill(words) in text for text in told), told
         deadline = time.monotonic() + each.within
         for asked, expected in each.exchanges:

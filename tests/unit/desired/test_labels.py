@@ -2,7 +2,8 @@ import pytest
 
 from sidecar.desired.labels import LABELS, PortLabels, balance_needs_http, read_port_labels
 from sidecar.desired.model import Mode
-from sidecar.desired.readers import Auth, Paths
+from sidecar.desired.readers import Auth, Paths, hash_problem
+from tests.builders import an_app, desired_of, tasks
 
 LONG_HOST = ".".join(["a" * 60] * 5)
 
@@ -178,3 +179,38 @@ def test_every_label_has_a_manual_and_a_name_of_its_own() -> None:
     """The table is what the manual is printed from."""
     assert all(label.manual.endswith(".") for label in LABELS)
     assert len({label.name for label in LABELS}) == len(LABELS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$1$salt$hash",
+        "$6$rounds=5000$salt$hash",
+        "$2y$10$hash",
+        "$y$j9T$salt$hash",
+        "Ab./0123456zZ",
+    ],
+)
+def test_a_hash_of_crypt_is_taken_for_one(text: str) -> None:
+    """By its look: only HAProxy's own C library knows all of them."""
+    assert hash_problem(text) == ""
+
+
+@pytest.mark.parametrize("text", ["secret", "$apr1$salt$hash", "$6$", "{SHA}abc"])
+def test_a_password_that_is_no_hash_is_told_with_how_to_make_one(text: str) -> None:
+    """HAProxy would answer 401 to everybody, and say nothing. It is not said back."""
+    assert "nobody can come in" in hash_problem(text)
+    assert "`openssl passwd -6`" in hash_problem(text)
+    assert text not in hash_problem(text).replace("$apr1$;", "")
+
+
+def test_a_plain_password_is_a_problem_unless_a_template_takes_it() -> None:
+    """USERLIST_HEAD may say `insecure-password`."""
+    labels = {"HAPROXY_0_VHOST": "a.test", "HAPROXY_0_AUTH": "realm:me:secret"}
+    template = "userlist user_{backend}\n  user {user} insecure-password {passwd}"
+
+    [problem] = desired_of([an_app(labels=labels, tasks=tasks(1))]).problems
+    assert (problem.field, problem.notice) == ("HAPROXY_0_AUTH", False)
+    assert "secret" not in problem.reason
+    of_app = {**labels, "HAPROXY_0_USERLIST_HEAD": template}
+    assert desired_of([an_app(labels=of_app, tasks=tasks(1))]).problems == ()

@@ -2,7 +2,7 @@ import attrs
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.desired.model import Problem, ServerName
+from sidecar.desired.model import Desired, Problem, ServerName
 from sidecar.haproxy.replies import Verdict, VerdictKind
 from sidecar.marathon.schema import AppId
 from sidecar.plan.observed import BACKEND_LEDGER, SERVER_LEDGER
@@ -135,9 +135,20 @@ def test_a_problem_is_told_when_it_comes_and_when_it_goes() -> None:
     kept = attrs.evolve(old, app_id=AppId("/kept"))
     new = attrs.evolve(old, app_id=AppId("/new"))
     with capture_logs() as lines:
-        narrate_problems((old, kept), (kept, new))
+        narrate_problems(Desired(problems=(old, kept)), Desired(problems=(kept, new)))
 
     assert [(line["event"], line["app"], line["log_level"]) for line in lines] == [
         ("problem", "/new", "warning"),
         ("problem solved", "/old", "info"),
     ]
+
+
+def test_a_notice_is_told_when_it_comes() -> None:
+    """It warns of nothing, and its end is no news."""
+    notice = Problem(AppId("/web"), "HAPROXY_0_VHOTS", "is not read", notice=True)
+    with capture_logs() as lines:
+        narrate_problems(Desired(), Desired(notices=(notice,)))
+        narrate_problems(Desired(notices=(notice,)), Desired())
+
+    [line] = lines
+    assert (line["event"], line["log_level"], line["reason"]) == ("notice", "info", "is not read")
