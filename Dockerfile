@@ -57,11 +57,13 @@ LABEL org.opencontainers.image.title="marathon-lb-sidecar" \
       org.opencontainers.image.revision="${REVISION}"
 
 # `docker stop` kills after ten seconds: open streams have five, unless somebody says otherwise.
+# Prometheus asks for the sidecar's pages from outside of the container.
 ENV PATH=/opt/mlb/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    MLB_STOP_GRACE=5
+    MLB_STOP_GRACE=5 \
+    MLB_WEB_BIND=*
 USER 900:900
 WORKDIR /marathon-lb
-EXPOSE 80 443 9090 9091
+EXPOSE 80 443 9090 9091 9092
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["mlb-healthy"]
 # -s: tini reaps zombies also where it is not process 1, as in a pod.
 ENTRYPOINT ["tini", "-s", "--", "mlb-entry"]

@@ -40,7 +40,10 @@ from sidecar.settings import Settings, shown
 from sidecar.side_files import write_side_files
 from sidecar.signals import Signals
 from sidecar.supervision import Supervisor
-from sidecar.web import ControlServer
+from sidecar.web.control import ControlServer
+from sidecar.web.health import health_pages
+from sidecar.web.listener import Listener
+from sidecar.web.pages import Pages
 
 log = structlog.get_logger("sidecar")
 
@@ -88,11 +91,11 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
             templates,
             supervisor.stopping,
             Mailbox(_key),
-            Published(Status(started=time.time())),
+            Published(Status(started=time.time(), ticked=time.monotonic())),
             _sequence(),
         )
         with signals.heeded(supervisor.request_stop):
-            scribe = _start(job, supervisor, signals)
+            scribe = _start(job, supervisor, signals, _listener(job))
             ready()
             # Where a thread fails, HAProxy goes on: who starts us again finds it serving.
             leave = True
@@ -103,7 +106,9 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
                 _stop(job, supervisor, scribe, leave=leave)
 
 
-def _start(job: _Job, supervisor: Supervisor, signals: Signals) -> Scribe:
+def _start(
+    job: _Job, supervisor: Supervisor, signals: Signals, listener: Listener | None
+) -> Scribe:
     """Build everything and start the threads; the writer first, the stream last."""
     settings, mailbox = job.settings, job.mailbox
     write_side_files(settings)
@@ -124,6 +129,8 @@ def _start(job: _Job, supervisor: Supervisor, signals: Signals) -> Scribe:
     auditor = _auditor(job, driver)
     control = _control(job)
     supervisor.start("control", control.run, interrupt=control.interrupt)
+    if listener is not None:
+        supervisor.start("pages", listener.run, interrupt=listener.interrupt)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
     supervisor.start("writer", writer.run, interrupt=mailbox.close)
     supervisor.start("fetcher", fetcher.run, interrupt=fetcher.interrupt)
@@ -203,6 +210,7 @@ def _driver(job: _Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Dr
         assigned=assembly.assigned_ports(job.settings),
         scribe=scribe,
         gate=ReloadGate(interval=job.settings.reload_interval),
+        own_ports=assembly.own_ports(job.settings),
         certificates=renewal.wanted,
     )
 
@@ -244,6 +252,25 @@ def _control(job: _Job) -> ControlServer:
             "reload": lambda: job.mailbox.put(Wake(reload="asked for by the operator")),
         },
     )
+
+
+def _listener(job: _Job) -> Listener | None:
+    """The operator's port, if there is to be one.
+
+    Raises:
+        UsageError: it cannot be had.
+    """
+    settings = job.settings
+    if not settings.web_port:
+        return None
+    listener = Listener(settings.web_bind, settings.web_port, _pages(job))
+    log.info("pages", at=listener.url, paths=" ".join(sorted(_pages(job))))
+    return listener
+
+
+def _pages(job: _Job) -> Pages:
+    """All pages of the operator's port."""
+    return {**health_pages(job.published, job.engine.answers)}
 
 
 def _stop(job: _Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool) -> None:

@@ -166,6 +166,11 @@ def assigned_ports(settings: Settings) -> range:
     return range(ports[0], ports[-1] + 1)
 
 
+def own_ports(settings: Settings) -> frozenset[int]:
+    """Ports that the sidecar itself has, so that no app can."""
+    return frozenset({settings.web_port} - {0})
+
+
 def credentials(settings: Settings) -> Credentials | None:
     """Who we are to Marathon: a file wins over a password, that over a service account.
 

@@ -48,6 +48,14 @@ class _Flag(click.Option):
     section = "Options"
 
 
+class _NumberOrNone(click.types.IntParamType):
+    """A number; none is 0."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 (as click has it)
+        """Read the word."""
+        return 0 if value == "none" else super().convert(value, param, ctx)
+
+
 class _Command(click.Command):
     """A command whose help shows the settings by section."""
 
@@ -112,6 +120,8 @@ def _flag(name: str, default: Any, option: Option) -> Callable[[Any], Any]:  # n
         names = [f"{flag(name)}/--no-{flag(name)[2:]}", *names[1:]]
     elif option.choices:
         kind["type"] = click.Choice(option.choices)
+    elif option.none_is_0:
+        kind["type"] = _NumberOrNone()
     elif not option.several:
         kind["type"] = type(default)
     cls = type("_FlagOfASection", (_Flag,), {"section": option.section})
@@ -135,7 +145,8 @@ def _all(_: str, __: Option) -> bool:
 
 
 def _reading(name: str, option: Option) -> bool:
-    return option.section in {*_READS_MARATHON, "Frontends", "HAProxy"} or name in _EVERYWHERE
+    sections = {*_READS_MARATHON, "Frontends", "HAProxy"}
+    return option.section in sections or name in {*_EVERYWHERE, "web_port"}
 
 
 def _running(name: str, _: Option) -> bool:

@@ -233,9 +233,8 @@ def _derivation(settings: Settings) -> Derivation:
 
 
 def _ports(settings: Settings, layout: Layout) -> PortRules:
-    return PortRules(
-        assembly.assigned_ports(settings), layout.reserved, hosts_apart=layout.hosts_apart
-    )
+    reserved = layout.reserved | assembly.own_ports(settings)
+    return PortRules(assembly.assigned_ports(settings), reserved, hosts_apart=layout.hosts_apart)
 
 
 def _words(step: Step, state_dir: str, capabilities: Capabilities) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ _LONGEST_TIME = 366 * 24 * 3600.0
 class Option:
     """How one setting is given on the command line.
 
-    `section` groups it in the help; `several` takes it more than once.
+    `section` groups it in the help; `several` takes it more than once; with `none_is_0` the word
+    none stands for 0.
     """
 
     section: str
@@ -33,6 +34,7 @@ class Option:
     several: bool = False
     choices: tuple[str, ...] = ()
     secret: bool = False
+    none_is_0: bool = False
 
 
 def _option(default: Any, section: str, help: str, **more: Any) -> Any:  # noqa: A002, ANN401 (as attrs.field)
@@ -223,6 +225,15 @@ class Settings:
         "Seconds to wait for Marathon before HAProxy is started from its last file.",
         metavar="SECONDS",
     )
+    web_bind: str = _option(
+        "127.0.0.1",
+        "Pages",
+        "The address of the sidecar's own pages (/healthz, /readyz); * is every IPv4 address.",
+        metavar="ADDRESS",
+    )
+    web_port: int = _option(
+        9092, "Pages", "Their port; 0 or none: no pages.", metavar="PORT", none_is_0=True
+    )
     log_format: str = _option(
         "console",
         "Logs",
@@ -263,10 +274,13 @@ class Settings:
             raise UsageError("--haproxy-socket and --master-socket go together; give both")
         if self.auth_credentials and ":" not in self.auth_credentials:
             raise UsageError("--auth-credentials must be USER:PASSWORD")
-        if not _SAFE_ADDRESS.fullmatch(self.bind):
-            raise UsageError(
-                f"--bind {self.bind!r} must be *, a host, an IPv4 or an [IPv6] address"
-            )
+        for name in ("bind", "web_bind"):
+            address = getattr(self, name)
+            if not _SAFE_ADDRESS.fullmatch(address):
+                raise UsageError(
+                    f"{flag(name)} {address!r} must be *, a host, an IPv4 or an [IPv6] address"
+                )
+        self._check_ports()
         self._check_numbers()
 
     def check_paths(self) -> None:
@@ -282,26 +296,35 @@ class Settings:
                     f"{flag(name)} {path!r} must be an absolute path of letters, digits and ._/@+-"
                 )
 
-    def _check_numbers(self) -> None:
+    def _check_ports(self) -> None:
         ports = {
             name: getattr(self, name)
-            for name in ("http_port", "https_port", "appid_port", "stats_port")
+            for name in ("http_port", "https_port", "appid_port", "stats_port", "web_port")
         }
         for name, port in ports.items():
-            least = 0 if name in {"http_port", "https_port"} else 1
+            least = 0 if name in {"http_port", "https_port", "web_port"} else 1
             if not least <= port <= _LARGEST_PORT:
                 raise UsageError(f"{flag(name)} {port} is not a port")
         used = [port for port in ports.values() if port]
         if len(used) != len(set(used)):
-            raise UsageError("two frontends have the same port; give each its own")
+            raise UsageError(
+                "two frontends have the same port, or one has --web-port; give each its own"
+            )
         if self.service_ports and not all(map(_is_range, self.service_ports.split(","))):
             raise UsageError(
                 f"--service-ports {self.service_ports!r} must be ranges like 10000-10100,10200"
+            )
+        if self.web_port and _has(self.service_ports, self.web_port):
+            raise UsageError(
+                f"--web-port {self.web_port} is one of --service-ports; give another one, or 0 for"
+                " none"
             )
         if self.assigned_ports != "none" and not _is_range(self.assigned_ports):
             raise UsageError(
                 f"--assigned-ports {self.assigned_ports!r} must be one range like 10050-10100"
             )
+
+    def _check_numbers(self) -> None:
         for name in (
             "resync_interval",
             "silence",
@@ -345,6 +368,15 @@ def options() -> Iterator[tuple[str, Any, Option]]:
 def _is_range(text: str) -> bool:
     match = _RANGE.fullmatch(text.strip())
     return match is not None and 0 < int(match[1]) <= int(match[2] or match[1]) <= _LARGEST_PORT
+
+
+def _has(ranges: str, port: int) -> bool:
+    """Whether a port is in ranges that can be read."""
+    for part in filter(None, ranges.split(",")):
+        first, _, last = part.partition("-")
+        if int(first) <= port <= int(last or first):
+            return True
+    return False
 
 
 def flag(name: str) -> str:

@@ -54,6 +54,8 @@ def configure(
         structlog.get_logger("sidecar").warning("no syslog", reason=trouble)
     # Libraries log through the standard library; only what somebody should look at gets through.
     logging.raiseExceptions = False  # as in _Lines
+    # How many requests wait for a thread is nothing that somebody should look at.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING, stream=target, format="%(levelname)s %(message)s")
     return syslog.close if syslog is not None else _nothing
 

@@ -34,7 +34,7 @@ class Ours(Balancer):
                         *("--http-port", HTTP_PORT, "--https-port", 0),
                         *("--appid-port", APPID_PORT, "--stats-port", STATS_PORT),
                         *("--service-ports", SERVICE_PORTS, "--true-names", "never"),
-                        *("--log-format", "json"),
+                        *("--web-port", 0, "--log-format", "json"),
                     )
                 ),
                 stdin=subprocess.DEVNULL,

@@ -28,6 +28,7 @@ from sidecar.settings import Settings
 
 _FRONTENDS = {"http_port": 8000, "https_port": 8443, "appid_port": 9091, "stats_port": 9090}
 """Where to look for a free port when the usual one cannot be had."""
+_WEB_PORTS = range(9092, 10_000)
 _MARATHON_PORT = 8080
 _MARATHON_TAKES = 15.0
 _PORTS_FILE = "demo-ports.json"
@@ -70,7 +71,8 @@ def _with_free_ports(settings: Settings, chosen: frozenset[str]) -> Settings:
     remembered = Path(settings.state_dir) / _PORTS_FILE
     if adopt(Path(settings.state_dir)) is not None and remembered.exists():
         ports = json.loads(remembered.read_text())
-        return attrs.evolve(settings, **{k: v for k, v in ports.items() if k not in chosen})
+        settings = attrs.evolve(settings, **{k: v for k, v in ports.items() if k not in chosen})
+        return _with_free_web_port(settings, chosen)
     ports = {}
     taken = {getattr(settings, name) for name in _FRONTENDS if name in chosen}
     for name, start in _FRONTENDS.items():
@@ -84,7 +86,18 @@ def _with_free_ports(settings: Settings, chosen: frozenset[str]) -> Settings:
         ports[name] = port
         taken.add(port)
     write_atomically(remembered, json.dumps(ports) + "\n")
-    return attrs.evolve(settings, **ports)
+    return _with_free_web_port(attrs.evolve(settings, **ports), chosen)
+
+
+def _with_free_web_port(settings: Settings, chosen: frozenset[str]) -> Settings:
+    """Our own port: it is ours alone, so no HAProxy that runs already holds it."""
+    if "web_port" in chosen:
+        return settings
+    taken = {getattr(settings, name) for name in _FRONTENDS}
+    port = _free(settings.web_bind, _WEB_PORTS, taken)
+    if port != settings.web_port:
+        click.echo(f"port {settings.web_port} is taken: using {port}")
+    return attrs.evolve(settings, web_port=port)
 
 
 def _free(bind: str, candidates: Sequence[int], taken: set[int]) -> int:
@@ -157,6 +170,9 @@ def _say(settings: Settings, *, local: bool) -> None:
     say(f"  app ids           http://{here}:{settings.appid_port}   (X-Marathon-App-Id)")
     say(f"  service ports     {here}:{settings.service_ports}")
     say(f"  statistics        http://{here}:{settings.stats_port}/haproxy?stats")
+    if settings.web_port:
+        own = "127.0.0.1" if settings.web_bind == "*" else settings.web_bind
+        say(f"  sidecar's pages   http://{own}:{settings.web_port}/readyz")
     say(f"  state folder      {settings.state_dir}")
     say("")
     if local:

@@ -52,7 +52,8 @@ _LONGEST_PAUSE = 5.0
 class Driver:
     """Drives one HAProxy for one thread.
 
-    `certificates` are those to serve now, besides port 443 for the paths that labels name.
+    `certificates` are those to serve now, besides port 443 for the paths that labels name;
+    `own_ports` are the sidecar's, which no app can have.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Driver:
         assigned: range,
         scribe: Scribe,
         gate: ReloadGate,
+        own_ports: frozenset[int] = frozenset(),
         certificates: Certificates = lambda _: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,6 +78,7 @@ class Driver:
         self._scribe = scribe
         self._sieve = Sieve(engine, renderer)
         self._reloader = Reloader(engine, gate, clock)
+        self._own_ports = own_ports
         self._clock = clock
         self._trouble = self._detour = ""
         self._starts = Pauses(_LOOK_AGAIN, _LONGEST_PAUSE, clock)
@@ -85,6 +88,7 @@ class Driver:
         self._told_busy: Mapping[int, str] = {}
         self._cycles = 0
         self._repairs = 0
+        self._settled = False
         self._certificates = certificates
         self.desired = Desired(certificates=certificates(()))
         self.observed: Observed | None = None
@@ -175,7 +179,8 @@ class Driver:
         """Which service ports apps can have."""
         ports, layout = self._ports, self._ports.layout
         taken, absent = dict(ports.busy), dict(ports.absent)
-        return PortRules(self._assigned, layout.reserved, taken, absent, layout.hosts_apart)
+        reserved = layout.reserved | self._own_ports
+        return PortRules(self._assigned, reserved, taken, absent, layout.hosts_apart)
 
     def look_at_all(self) -> None:
         """Have the next cycle look at everything, and try ports again that were left out."""
@@ -264,6 +269,8 @@ class Driver:
         self._repairs += len(report.results) if audit and not report.waiting else 0
         self._refused = narrate_refusals(report, self._refused)
         self._reloader.plan(report.plan.reasons, now)
+        if not self._settled:  # a refused reload's part is wanted still, but cannot be had
+            self._settled = not report.plan.reasons or bool(self._reloader.tell().refused)
 
     def _note_page(self) -> None:
         self._scribe.note(Page(self.desired, self._ports.layout, self._version))
@@ -373,6 +380,8 @@ class Driver:
         """The status, with all that is known here."""
         return attrs.evolve(
             status,
+            haproxy_answers=self.observed is not None and not self._trouble,
+            settled=self._settled,
             version=self._version,
             worker=self.observed.worker if self.observed else 0,
             maxconn=self._cycle.info.get("Maxconn", ""),

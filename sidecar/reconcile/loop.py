@@ -160,7 +160,8 @@ class Writer:
     def _wait_for_marathon(self) -> None:
         deadline = self._clock() + self._timing.patience
         while not (self._synced or self._stopping.is_set()) and self._clock() < deadline:
-            for message in self._mailbox.take(timeout=max(0.0, deadline - self._clock())):
+            left = min(max(0.0, deadline - self._clock()), self._timing.pulse)
+            for message in self._mailbox.take(timeout=left):
                 self._note(self._take(message))
             self._publish()
 
@@ -331,5 +332,6 @@ class Writer:
         self._status = attrs.evolve(self._status, freshness=freshness)
 
     def _publish(self) -> None:
-        self._status = self._driver.tell(attrs.evolve(self._status, hold=self._hold))
+        told = attrs.evolve(self._status, hold=self._hold, ticked=self._clock())
+        self._status = self._driver.tell(told)
         self._published.publish(self._status)

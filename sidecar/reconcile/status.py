@@ -40,6 +40,12 @@ class Status:
     """All that `status`, `plan` and `maps` show."""
 
     started: float
+    ticked: float = 0.0
+    """When the writer told this, by the monotonic clock: it does so every second or so."""
+    haproxy_answers: bool = False
+    """Whether HAProxy was there the last time that it was asked, by whatever socket."""
+    settled: bool = False
+    """Whether HAProxy has had all that was wanted, or could be had, at least once."""
     version: str = ""
     worker: int = 0
     maxconn: str = ""

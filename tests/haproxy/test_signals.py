@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.web import ControlServer
+from sidecar.web.control import ControlServer
 from tests.haproxy.endpoints_rig import WITHIN, Haproxy, running, short_folder
 
 HUP, USR1 = "/_mlb_signal/hup", "/_mlb_signal/usr1"

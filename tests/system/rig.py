@@ -81,6 +81,11 @@ class Ports:
         return self.first + 3
 
     @property
+    def web(self) -> int:
+        """The sidecar's own pages."""
+        return self.first + 4
+
+    @property
     def service(self) -> range:
         """The service ports that are bound from the start."""
         return range(self.first + 10, self.first + 10 + _SERVICE_PORTS)
@@ -96,6 +101,7 @@ class Ports:
         return (
             *("--http-port", str(self.http), "--https-port", str(self.https)),
             *("--appid-port", str(self.appid), "--stats-port", str(self.stats)),
+            *("--web-port", str(self.web)),
             *("--service-ports", f"{self.service[0]}-{self.service[-1]}"),
         )
 

@@ -37,7 +37,7 @@ class DropIn(Sidecar):
     ) -> None:
         super().__init__(folder, ())
         self._words = words
-        names = ("http", "https", "appid", "stats")
+        names = ("http", "https", "appid", "stats", "web")
         own = {f"MLB_{name.upper()}_PORT": str(getattr(ports, name)) for name in names}
         self.variables = {
             **own,

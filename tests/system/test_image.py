@@ -198,6 +198,7 @@ def test_all_in_one_takes_marathon_lbs_words_and_stops_haproxy_with_it() -> None
             "MLB_HTTPS_PORT": mine.ports.https,
             "MLB_APPID_PORT": mine.ports.appid,
             "MLB_STATS_PORT": mine.ports.stats,
+            "MLB_WEB_PORT": mine.ports.web,
         }
         places = {
             "MLB_SSL_DIR": str(mine.folder / "ssl"),

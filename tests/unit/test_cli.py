@@ -18,7 +18,7 @@ from sidecar.reconcile.description import describe
 from sidecar.reconcile.holding import Hold
 from sidecar.reconcile.status import Status
 from sidecar.settings import Option, Settings, flag, options, variable
-from sidecar.web import ControlServer
+from sidecar.web.control import ControlServer
 from tests.builders import VERSION, a_task
 from tests.marathon.scripted_server import ScriptedServer, answering
 

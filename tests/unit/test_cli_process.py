@@ -71,12 +71,12 @@ def test_a_template_that_cannot_be_used_is_one_line_and_code_2(folder: Path) -> 
 @contextmanager
 def running(folder: Path, log: Path, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A sidecar whose Marathon is away; it and its HAProxy are ended."""
-    http, appid, stats, service = free_ports(4)
+    http, appid, stats, web, service = free_ports(5)
     arguments = [
         *("--state-dir", str(folder), "--marathon", "http://127.0.0.1:1", "--patience", "0.1"),
         *("--bind", "127.0.0.1", "--http-port", str(http), "--https-port", "0"),
         *("--appid-port", str(appid), "--stats-port", str(stats)),
-        *("--service-ports", str(service), "--log-level", "debug"),
+        *("--web-port", str(web), "--service-ports", str(service), "--log-level", "debug"),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(

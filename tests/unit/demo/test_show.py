@@ -89,6 +89,20 @@ def test_a_taken_port_is_replaced_and_that_is_said(
     settings.check()
 
 
+def test_the_sidecars_own_port_is_a_free_one_that_no_frontend_has(folder: Path) -> None:
+    """Also beside an HAProxy that runs already, which holds none of ours."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        (folder / show._PORTS_FILE).write_text("{}")
+        settings = at(folder, stats_port=9093)
+        first = show._with_free_ports(settings, frozenset({"stats_port"}))
+        chosen = at(folder, web_port=other.getsockname()[1])
+        kept = show._with_free_ports(chosen, frozenset({"web_port"}))
+
+    assert first.web_port in range(9092, 10_000)
+    assert first.web_port not in ports_of(first)
+    assert kept.web_port == chosen.web_port
+
+
 def test_a_chosen_port_is_never_replaced(folder: Path, taken: int) -> None:
     """Also no other frontend gets it; whether it can be had, the start will say."""
     settings = show._with_free_ports(

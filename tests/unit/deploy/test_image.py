@@ -61,12 +61,12 @@ def test_the_dockerfile_names_no_host_to_fetch_from() -> None:
 
 
 def test_the_image_opens_the_ports_of_the_default_settings() -> None:
-    """The frontends' and the statistics'."""
+    """The frontends', the statistics' and the sidecar's own."""
     usual = Settings()
     (ports,) = instructions("EXPOSE")
 
     assert set(map(int, ports.split())) == {
-        usual.http_port, usual.https_port, usual.stats_port, usual.appid_port
+        usual.http_port, usual.https_port, usual.stats_port, usual.appid_port, usual.web_port
     }  # fmt: skip
 
 

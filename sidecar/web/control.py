@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from waitress.server import create_server
+from sidecar.web.loop import Loop, Start
 
 Answer = tuple[str, Mapping[str, Any]]
-Start = Callable[[str, list[tuple[str, str]]], object]
 
 
 class ControlServer:
@@ -28,25 +27,9 @@ class ControlServer:
         self._state = state
         self._commands = commands
         path.unlink(missing_ok=True)  # left by one that was killed; the folder's lock is ours
-        server: Any = create_server(
-            self._answer, unix_socket=str(path), unix_socket_perms="600", threads=2
-        )
-        self._server = server  # its stubs know less than it has
-
-    def run(self) -> None:
-        """Serve until interrupted."""
-        self._server.run()
-
-    def interrupt(self) -> None:
-        """End the server's loop, from any thread."""
-        self._server.trigger.pull_trigger(self._close)
-
-    def _close(self) -> None:
-        """Close every socket in the loop's own thread; a loop without sockets ends."""
-        for channel in list(self._server.active_channels.values()):
-            channel.handle_close()
-        self._server.close()
-        self._server.task_dispatcher.shutdown()
+        self._loop = Loop(self._answer, unix_socket=str(path), unix_socket_perms="600", threads=2)
+        self.run = self._loop.run
+        self.interrupt = self._loop.interrupt
 
     def _answer(self, environ: Mapping[str, Any], start: Start) -> Iterable[bytes]:
         status, value = self._route(environ["REQUEST_METHOD"], environ["PATH_INFO"])

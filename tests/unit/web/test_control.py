@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.control import NotRunningError, ask
 from sidecar.settings import Settings
-from sidecar.web import ControlServer
+from sidecar.web.control import ControlServer
 from tests.conditions import eventually
 
 

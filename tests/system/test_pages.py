@@ -1,0 +1,96 @@
+"""The sidecar's own port: what a platform and an operator get there, while things go wrong."""
+
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from tests.system import rig as system
+from tests.system.apps import labelled, web
+from tests.system.clients import Json, command, get
+from tests.system.rig import Rig, always, eventually
+
+pytestmark = pytest.mark.timeout(90)
+
+
+def page(rig: Rig, path: str) -> tuple[int, Json]:
+    """One of the pages that are JSON; status 0 where nobody listens."""
+    status, text = get(rig.ports.web, path)
+    return status, json.loads(text) if status else {}
+
+
+def ready(rig: Rig) -> bool:
+    """Whether requests may be sent to its HAProxy."""
+    return page(rig, "/readyz")[0] == 200
+
+
+def test_it_is_ready_while_marathon_is_away_and_not_while_haproxy_is() -> None:
+    """It stays alive all the time."""
+    with system.running() as rig:
+        rig.deploy(web("/app", port=rig.ports.service[0]))
+        assert page(rig, "/readyz") == (200, {"ready": True, "why": ""})
+        (told,) = rig.sidecar.log("pages")
+        assert told["at"] == f"http://127.0.0.1:{rig.ports.web}"
+        assert "/readyz" in told["paths"]
+
+        rig.marathon.__exit__(None, None, None)
+        eventually(lambda: not rig.sidecar.state()["freshness"]["stream"], "the stream is lost")
+        always(lambda: ready(rig), "it is ready without a Marathon", seconds=1)
+        for pid in system.masters(rig.folder):
+            os.killpg(pid, signal.SIGKILL)
+        eventually(lambda: not ready(rig), "it is not ready without an HAProxy")
+        assert page(rig, "/healthz")[0] == 200
+        eventually(lambda: ready(rig), "it is ready with the HAProxy that was started again")
+
+        rig.sidecar.kill()
+        rig.sidecar.start()
+        eventually(lambda: ready(rig), "so is a sidecar that finds this HAProxy, and no Marathon")
+
+
+def test_a_start_without_marathon_and_without_apps_is_not_ready() -> None:
+    """Nothing is known that could be served; Marathon's absence is said."""
+    with system.rig() as rig:
+        rig.marathon.__exit__(None, None, None)
+        rig.sidecar.start("--patience", "0.2")
+        eventually(lambda: rig.sidecar.state().get("haproxy", {}).get("worker"), "HAProxy is up")
+
+        status, told = page(rig, "/readyz")
+
+        assert status == 503
+        assert told["why"].startswith("no app is known yet: ")
+        assert page(rig, "/healthz")[0] == 200
+
+
+def test_a_port_for_pages_that_is_taken_ends_the_start() -> None:
+    """Code 2 and one sentence that names it; HAProxy was not started."""
+    with system.rig() as rig, socket.create_server(("127.0.0.1", rig.ports.web)):
+        done = command("run", *rig.sidecar.arguments)
+
+        assert done.returncode == 2
+        assert f"--web-port {rig.ports.web} cannot be had" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert rig.proxy.master() is None
+
+
+def test_an_app_cannot_have_the_sidecars_port() -> None:
+    """It is told; its host is served, and pages are answered."""
+    with system.running() as rig:
+        app = labelled(web("/app", port=rig.ports.service[0]), PORT=str(rig.ports.web))
+        rig.marathon.deploy(app)
+        eventually(lambda: rig.reaches("/app", host="app.test"), "its host is served")
+
+        assert "port 0" in rig.sidecar.problems("/app")
+        assert ready(rig)
+
+
+@pytest.mark.parametrize("word", ["0", "none"])
+def test_there_are_no_pages_where_none_are_wanted(word: str) -> None:
+    """Nobody listens; all else is as ever."""
+    with system.rig("--web-port", word) as rig:
+        rig.sidecar.start()
+        rig.sidecar.until_synced()
+
+        assert page(rig, "/healthz")[0] == 0
+        assert rig.sidecar.log("pages") == []
