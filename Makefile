@@ -79,10 +79,10 @@ test: check
 	$(BIN)/pytest -n $(JOBS)
 
 haproxy-matrix: dev
-	$(BIN)/python tools/haproxy_matrix.py bring $(if $(VERSIONS),--versions '$(VERSIONS)')
+	$(BIN)/python -m tools.haproxy_matrix bring $(if $(VERSIONS),--versions '$(VERSIONS)')
 
 test-matrix: dev
-	$(BIN)/python tools/haproxy_matrix.py test --versions '$(or $(VERSIONS),$(TESTED))' \
+	$(BIN)/python -m tools.haproxy_matrix test --versions '$(or $(VERSIONS),$(TESTED))' \
 	  --jobs $(JOBS)
 
 bench bench-quick: $(VENV)/installed-bench

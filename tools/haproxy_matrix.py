@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.debian_packages import NotHadError, run, unpack
+
 SUITES = {
     "2.6": ("bookworm",),
     "2.8": (),  # the embedded one
@@ -26,53 +28,8 @@ SUITES = {
 """Where each version comes from: Debian's suites, the first of which has the package itself."""
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-_APT_TAKES = 300.0
 _TESTS_TAKE = 1200.0
 _LINES_SHOWN = 60
-
-
-class NotHadError(Exception):
-    """A version that cannot be had here; the text says why."""
-
-
-def find_mirror(targets: str) -> str:
-    """Debian's own mirror among what `apt-get indextargets` lists, one `URI suite` a line.
-
-    Raises:
-        NotHadError: none is configured.
-    """
-    for line in targets.splitlines():
-        uri, _, _ = line.partition(" ")
-        if re.search(r"/debian/?$", uri):
-            return uri
-    raise NotHadError("apt is configured for no mirror of Debian here")
-
-
-def source_lines(mirror: str, suites: Sequence[str]) -> str:
-    """The text of an apt source list for these suites alone."""
-    lines = [f"deb [signed-by={_KEYRING}] {mirror} {suite} main\n" for suite in suites]
-    return "".join(lines)
-
-
-def apt_options(folder: Path) -> list[str]:
-    """What keeps apt to a state of its own in the folder: no package counts as installed."""
-    places = {
-        "Dir::Etc::SourceList": "sources.list",
-        "Dir::Etc::SourceParts": "none",
-        "Dir::Etc::PreferencesParts": "none",
-        "Dir::State": ".",
-        "Dir::State::Lists": "lists",
-        "Dir::State::Status": "status",
-        "Dir::Cache": ".",
-        "Dir::Cache::Archives": "archives",
-    }
-    values = {name: str(folder / place) for name, place in places.items()}
-    values["Acquire::Check-Valid-Until"] = "false"  # experimental's list may be past its date
-    values["Acquire::Languages"] = "none"
-    values["APT::Sandbox::User"] = ""
-    values["APT::Install-Recommends"] = "false"
-    return [part for name, value in values.items() for part in ("-o", f"{name}={value}")]
 
 
 def read_version(text: str) -> str:
@@ -119,28 +76,14 @@ def _embedded() -> Path:
 
 
 def _version(program: Path) -> str:
-    return read_version(_run([str(program), "-v"])) if program.exists() else ""
+    return read_version(run([str(program), "-v"])) if program.exists() else ""
 
 
 def _unpack(branch: str, work: Path, program: Path) -> None:
     """Fetch the package and all that it needs, and put the program beside its libraries."""
-    for needed in ("apt-get", "dpkg", "patchelf"):
-        if shutil.which(needed) is None:
-            raise NotHadError(f"{needed} is not installed")
-    suites = SUITES[branch]
-    targets = _run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"]
-    )
-    for name in ("lists/partial", "archives/partial", "none", "tree"):
-        (work / name).mkdir(parents=True)
-    (work / "status").touch()
-    (work / "sources.list").write_text(source_lines(find_mirror(targets), suites))
-    apt = ["apt-get", "-qq", "-y", *apt_options(work)]
-    _run([*apt, "update"])
-    _run([*apt, "-t", suites[0], "--download-only", "install", "haproxy"])
-    for package in sorted((work / "archives").glob("*.deb")):
-        _run(["dpkg", "-x", str(package), str(work / "tree")])
-    _place(work / "tree", program)
+    if shutil.which("patchelf") is None:
+        raise NotHadError("patchelf is not installed")
+    _place(unpack(SUITES[branch], ["haproxy"], work, needs=True), program)
 
 
 def _place(tree: Path, program: Path) -> None:
@@ -161,7 +104,7 @@ def _place(tree: Path, program: Path) -> None:
         raise NotHadError("the C library's loader is not among the packages")
     loader.chmod(0o755)
     # --force-rpath: the libraries have to find each other there too.
-    _run(
+    run(
         [
             "patchelf",
             "--set-interpreter",
@@ -173,19 +116,6 @@ def _place(tree: Path, program: Path) -> None:
         ]
     )
     made.replace(program)
-
-
-def _run(command: list[str]) -> str:
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_APT_TAKES, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotHadError(str(error)) from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise NotHadError(f"{command[0]} failed: {said[-1] if said else done.returncode}")
-    return done.stdout
 
 
 def _bring_all(branches: Sequence[str], folder: Path) -> tuple[dict[str, Path], list[str]]:

@@ -1,14 +1,7 @@
 import pytest
 
-from tools.haproxy_matrix import (
-    SUITES,
-    NotHadError,
-    find_mirror,
-    is_of,
-    read_version,
-    source_lines,
-    summary,
-)
+from tools.debian_packages import NotHadError, find_mirror, source_lines
+from tools.haproxy_matrix import SUITES, is_of, read_version, summary
 
 
 def test_debians_own_mirror_is_found_among_others() -> None:
