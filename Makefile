@@ -5,6 +5,8 @@
 # make check   the same without the tests; make wheel only the wheel
 # make haproxy-matrix   HAProxy 2.6 to 3.4 side by side in .haproxy; VERSIONS='3.0 3.2' only those
 # make test-matrix      the tests of tests/haproxy on each of them
+# make e2e     builds the image and runs the end-to-end tests, tests/e2e, with the Docker engine that
+#              answers, else as root with one of its own; INSTALL=yes brings what is missing by apt
 # make bench           the benchmark, about an hour: table and plots in bench/; make bench-quick a few
 #                      minutes; ARGS='--marathon-lb PATH' beside marathon-lb from a checkout there
 # make lock    pin what the environment has now
@@ -25,7 +27,7 @@ other := $(if $(PYTHON),$(shell [ "$$(cat $(VENV)/python 2>/dev/null)" = '$(PYTH
 JOBS := 3
 TESTED := 2.6 2.8 3.0 3.2 3.4
 
-.PHONY: venv dev run test haproxy-matrix test-matrix check wheel bench bench-quick lock clean again
+.PHONY: venv dev run test e2e haproxy-matrix test-matrix check wheel bench bench-quick lock clean again
 
 venv: $(VENV)/installed
 dev: $(VENV)/installed-dev
@@ -76,7 +78,15 @@ wheel: dev
 
 # Most tests wait for real processes, so more of them at a time than there are cores.
 test: check
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --ignore tests/e2e
+	@if [ '$(E2E)' = later ]; then :; \
+	  elif timeout 20 docker version >/dev/null 2>&1; then $(MAKE) e2e; \
+	  else echo "no Docker engine answers here: the end-to-end tests (tests/e2e) were left out;" \
+	    "make e2e tries to start one"; fi
+
+e2e: dev
+	$(BIN)/python -m tools.docker_engine $(if $(INSTALL),--install) -- \
+	  $(BIN)/pytest tests/e2e $(ARGS)
 
 haproxy-matrix: dev
 	$(BIN)/python -m tools.haproxy_matrix bring $(if $(VERSIONS),--versions '$(VERSIONS)')

@@ -34,6 +34,9 @@ def _wait_for_parent(stop: threading.Event) -> None:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen there.")
 @click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--task-host", default="127.0.0.1", show_default=True, help="Where tasks are said to run."
+)
 @click.option("--task-ports", callback=_port_range, default="31000-32000", show_default=True)
 @click.option("--service-ports", callback=_port_range, default="10000-20000", show_default=True)
 @click.option("--no-task-killing", is_flag=True, help="Do not announce kills by TASK_KILLING.")
@@ -46,6 +49,7 @@ def main(
     *,
     host: str,
     port: int,
+    task_host: str,
     task_ports: range,
     service_ports: range,
     no_task_killing: bool,
@@ -59,6 +63,7 @@ def main(
     settings = LocalMarathonSettings(
         host=host,
         port=port,
+        task_host=task_host,
         task_ports=task_ports,
         service_ports=service_ports,
         task_killing=not no_task_killing,

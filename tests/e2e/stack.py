@@ -1,0 +1,180 @@
+"""The containers of tests/docker-compose.yml, as the tests speak to them."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import requests
+
+from tests.system import apps
+from tests.system.clients import Load, failures, get
+from tests.system.rig import Ports, eventually
+
+IMAGE = "marathon-lb-sidecar:e2e"
+COMMAND = "exec python -m sidecar.demo.example_task"
+"""What tasks run: the container `agent` has it."""
+_HERE = "127.0.0.1"
+_DOCKER_TAKES = 60.0
+_SERVICE_PORTS = range(10000, 10101)  # those of deploy/compose.yaml
+
+Json = dict[str, Any]
+
+
+def docker(
+    *words: str, within: float = _DOCKER_TAKES, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run one command of the client to its end."""
+    return subprocess.run(
+        ["docker", *words],
+        env={**os.environ, "DOCKER_BUILDKIT": "1", **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=within,
+        check=False,
+    )
+
+
+@attrs.frozen
+class Stack:
+    """Two pods of HAProxy and a sidecar, a Marathon's door, and an agent with the tasks."""
+
+    project: str
+    file: str
+    block: Ports
+
+    @property
+    def http(self) -> int:
+        """The first pod's port for virtual hosts."""
+        return self.block.http
+
+    @property
+    def second(self) -> int:
+        """The second pod's."""
+        return self.block.first + 5
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What the compose files are told."""
+        at, block = f"{_HERE}:", self.block
+        services = range(block.tasks[0], block.tasks[0] + len(_SERVICE_PORTS))
+        return {
+            "IMAGE": IMAGE,
+            "MARATHON": "http://marathon:8080",
+            "AGENT_PORT": f"{at}{self._agent}",
+            "HTTP_PORT": f"{at}{block.http}",
+            "HTTPS_PORT": f"{at}{block.https}",
+            "STATS_PORT": f"{at}{block.stats}",
+            "APPID_PORT": f"{at}{block.appid}",
+            "SERVICE_PORTS": f"{at}{services[0]}-{services[-1]}",
+            "HTTP_PORT_2": f"{at}{self.second}",
+        }
+
+    def compose(
+        self, *words: str, within: float = _DOCKER_TAKES
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run one command of Compose on these containers.
+
+        It must succeed.
+        """
+        place = ("--project-name", self.project, "--file", self.file)
+        done = docker("compose", *place, *words, within=within, environment=self.variables)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def run_in(self, service: str, *words: str) -> str:
+        """Run a command in a container; what it prints."""
+        return self.compose("exec", "--no-TTY", service, *words).stdout
+
+    def kill(self, service: str) -> None:
+        """Have everything in a container die at once, so that the container ends by itself.
+
+        `docker kill` would not do: what a person kills is not started again.
+        """
+        docker("exec", self.container(service), "sh", "-c", "kill -9 -1")
+
+    def container(self, service: str) -> str:
+        """A container's name."""
+        return f"{self.project}-{service}-1"
+
+    def inspect(self, service: str, path: str) -> Any:  # noqa: ANN401 (whatever stands there)
+        """What the engine knows of a container, at a path such as `.State.Health`."""
+        done = docker("inspect", "--format", f"{{{{json {path}}}}}", self.container(service))
+        return json.loads(done.stdout)
+
+    def write(self, app: Json, **changes: object) -> None:
+        """Write an app to Marathon, behind the back of its door."""
+        body = {**app, **changes}
+        path = f"/v2/apps{app['id']}?force=true"
+        done = requests.put(self._api(path), json=body, timeout=20)
+        done.raise_for_status()
+
+    def deploy(self, app: Json, **changes: object) -> None:
+        """Write an app, and wait until Marathon is through with it."""
+        self.write(app, **changes)
+        eventually(lambda: self.settled(app["id"]), f"{app['id']} is deployed", within=60)
+
+    def remove(self, app: Json) -> None:
+        """Take an app away."""
+        requests.delete(self._api(f"/v2/apps{app['id']}?force=true"), timeout=20)
+
+    def settled(self, app_id: str) -> bool:
+        """Whether no deployment has the app, and all its tasks run and are well."""
+        app = self._app(app_id)
+        return not app["deployments"] and app["tasksHealthy"] == app["instances"]
+
+    def tasks(self, app_id: str) -> set[str]:
+        """The ids of an app's running tasks."""
+        return {
+            each["id"] for each in self._app(app_id)["tasks"] if each["state"] == "TASK_RUNNING"
+        }
+
+    def answering(self, app_id: str, *, port: int = 0) -> set[str]:
+        """The tasks that answer when a pod is asked for the app often enough for all of them."""
+        asked = range(3 * len(self.tasks(app_id)) + 3)
+        return {self.ask(app_id, port=port) for _ in asked}
+
+    def ask(self, app_id: str, *, port: int = 0) -> str:
+        """The task that answers one request for an app, or what came instead."""
+        status, text = get(port or self.http, headers={"Host": f"{app_id[1:]}.test"})
+        task = text.partition("(task ")[2].partition(",")[0]
+        return task if f"hello from {app_id} " in text else f"{status} {text[:60]}"
+
+    def served(self, app_id: str, *, port: int = 0, within: float = 30) -> None:
+        """Wait until exactly the app's tasks answer."""
+        eventually(
+            lambda: self.answering(app_id, port=port) == self.tasks(app_id),
+            f"the tasks of {app_id} are served",
+            within=within,
+        )
+
+    def _app(self, app_id: str) -> Json:
+        found: Json = requests.get(self._api(f"/v2/apps{app_id}"), timeout=20).json()["app"]
+        return found
+
+    def _api(self, path: str) -> str:
+        return f"http://{_HERE}:{self._agent}{path}"
+
+    @property
+    def _agent(self) -> int:
+        return self.block.first + 6
+
+
+def web(app_id: str, *, port: int, **fields: object) -> Json:
+    """An app whose tasks answer HTTP at `<its name>.test`."""
+    return apps.web(app_id, port=port) | {"cmd": COMMAND, "instances": 2} | fields
+
+
+def steady(load: Load, pods: Stack, app: Json) -> None:
+    """Ask for an app all the time from now on."""
+    host = f"{app['id'][1:]}.test"
+    load.begin(app["id"], port=pods.http, host=host, answer=f"hello from {app['id']} ")
+
+
+def none_failed(load: Load) -> None:
+    """End all requests: there were some, and every one was answered."""
+    tallies = load.end_all()
+    assert failures(tallies) == []
+    assert all(tally["good"] > 20 for tally in tallies.values()), tallies
