@@ -13,6 +13,7 @@ import structlog
 
 from sidecar.desired.derive import Rules
 from sidecar.errors import HaproxyError, UsageError
+from sidecar.haproxy.archetypes import PoolSizes
 from sidecar.haproxy.capabilities import read_program
 from sidecar.haproxy.certificates import CertificateFiles, Refusal
 from sidecar.haproxy.config import Layout, Renderer
@@ -101,8 +102,7 @@ def layout(settings: Settings) -> Layout:
         stats_port=settings.stats_port,
         service_ports=settings.service_ports,
         makes_backends=_makes_backends(settings),
-        spares=settings.spares,
-        spares_each=settings.spares_each,
+        pools=PoolSizes(settings.spares, settings.spares_each, settings.spares_limit),
         maxconn=settings.maxconn if room_for_maxconn(settings) else 0,
         second_socket=settings.second_socket,
         hosts_apart=settings.group_https_by_vhost and bool(settings.https_port),

@@ -16,6 +16,7 @@ _SAFE_PATH = re.compile(r"/[A-Za-z0-9._/@+-]*")
 _SAFE_ADDRESS = re.compile(r"\*|[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _LARGEST_PORT = 65535
+_POOLS = ("spares", "spares_each", "spares_limit")
 _LONGEST_TIME = 366 * 24 * 3600.0
 
 
@@ -199,10 +200,16 @@ class Settings:
         metavar="TARGET",
     )
     spares: int = _option(
-        16, "HAProxy", "Spare backends for the archetype most in use, before 3.4.", metavar="N"
+        16, "HAProxy", "Spare backends for each archetype in use, before 3.4.", metavar="N"
     )
     spares_each: int = _option(
-        2, "HAProxy", "Spare backends for each other archetype, before 3.4.", metavar="N"
+        4, "HAProxy", "Spare backends for each other archetype, before 3.4.", metavar="N"
+    )
+    spares_limit: int = _option(
+        256,
+        "HAProxy",
+        "The most spares that use makes of one archetype; each takes about 10 kB of HAProxy.",
+        metavar="N",
     )
     true_names: str = _option(
         "never",
@@ -334,7 +341,7 @@ class Settings:
         ):
             if not 0 < getattr(self, name) <= _LONGEST_TIME:  # not a number is neither
                 raise UsageError(f"{flag(name)} must be more than 0 seconds, and a year at most")
-        for name in ("patience", "stop_grace", "spares", "spares_each", "poll", "maxconn"):
+        for name in ("patience", "stop_grace", "poll", "maxconn", *_POOLS):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{flag(name)} must not be negative")
 

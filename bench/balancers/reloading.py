@@ -90,6 +90,7 @@ def main() -> None:
         service_ports=SERVICE_PORTS,
         spares=0,
         spares_each=0,
+        spares_limit=0,
     )
     write_side_files(settings)
     engine, render = Engine(assembly.placement(settings)), assembly.renderer(settings)

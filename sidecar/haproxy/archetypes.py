@@ -6,8 +6,11 @@ The common ones are always there, so that an app with one never needs a reload.
 from collections import Counter
 from collections.abc import Iterable
 
+import attrs
+
 from sidecar.desired.model import CHECK_TIMEOUTS, Archetype, Backend, Check, Mode
 
+_APPS_A_SPARE = 4
 _COMMON_BALANCES = ("roundrobin", "leastconn", "first", "random", "source", "uri")
 _USUAL = (
     *(Archetype(mode) for mode in Mode),
@@ -22,6 +25,21 @@ _USUAL = (
     ),
 )
 """Of each mode and check the archetype that is expected where none is in use."""
+
+
+@attrs.frozen
+class PoolSizes:
+    """How many spares there are to be.
+
+    At least `most` of each archetype that is or was in use, or is expected to be, and `each` of
+    each other one. More with use, up to `limit` of one archetype: one for every four apps that have
+    it, and what `demand` says (pairs of an archetype that was in use, and a size).
+    """
+
+    most: int = 16
+    each: int = 4
+    limit: int = 256
+    demand: tuple[tuple[str, int], ...] = ()
 
 
 def common_archetypes() -> tuple[Archetype, ...]:
@@ -51,17 +69,24 @@ def archetypes_of(backends: Iterable[Backend]) -> tuple[Archetype, ...]:
 
 
 def pool_sizes(
-    backends: Iterable[Backend], archetypes: Iterable[Archetype], most: int, each: int
+    backends: Iterable[Backend],
+    archetypes: Iterable[Archetype],
+    sizes: PoolSizes,
 ) -> dict[str, int]:
-    """How many spares of each archetype: `most` of the one most in use of each mode and check."""
+    """How many spares of each archetype; see `PoolSizes`."""
     use = Counter(backend.archetype for backend in backends if not backend.archetype.bare)
+    kinds = {_kind(archetype) for archetype in use}
+    expected = [archetype for archetype in _USUAL if _kind(archetype) not in kinds]
+    demand = dict(sizes.demand)
+    used = {archetype.name for archetype in (*use, *expected)} | demand.keys()
+
+    def size(archetype: Archetype) -> int:
+        grown = max(use[archetype] // _APPS_A_SPARE, demand.get(archetype.name, 0))
+        least = sizes.most if archetype.name in used else 0
+        return max(least, sizes.each, min(sizes.limit, grown))
+
     # A bare one is of use only with a section that no spare has.
-    sizes = {archetype.name: each for archetype in archetypes if not archetype.bare}
-    for default in _USUAL:
-        of_kind = [archetype for archetype in use if _kind(archetype) == _kind(default)]
-        first = max(of_kind or [default], key=lambda archetype: (use[archetype], archetype.name))
-        sizes[first.name] = max(most, each)
-    return sizes
+    return {archetype.name: size(archetype) for archetype in archetypes if not archetype.bare}
 
 
 def _kind(archetype: Archetype) -> tuple[Mode, Check, int]:

@@ -32,7 +32,7 @@ from sidecar.desired.templates.head import Head, read_head
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.desired.templates.table import TEMPLATES
 from sidecar.desired.templates.wording import lines_of, quoted
-from sidecar.haproxy.archetypes import archetypes_of, pool_sizes
+from sidecar.haproxy.archetypes import PoolSizes, archetypes_of, pool_sizes
 from sidecar.haproxy.binds import copies_of, own_line, range_lines, vhost_words
 from sidecar.haproxy.map_files import certificate_texts, map_texts
 from sidecar.haproxy.proxies import Proxies
@@ -79,8 +79,7 @@ class Layout:
     service_ports: str = "10000-10100"
     bound: frozenset[int] = frozenset()
     makes_backends: bool = False
-    spares: int = 16
-    spares_each: int = 2
+    pools: PoolSizes = attrs.field(factory=PoolSizes)
     lua_digest: str = ""
     maxconn: int = 0
     largest_maxconn: int | None = None
@@ -125,14 +124,12 @@ class Renderer:
         """The configuration that a process with all of `desired` should start from."""
         backends = [desired.backends[name] for name in sorted(desired.backends)]
         archetypes = archetypes_of(backends)
-        pools = (
-            {}
-            if layout.makes_backends
-            else pool_sizes(backends, archetypes, layout.spares, layout.spares_each)
-        )
+        pools = {} if layout.makes_backends else pool_sizes(backends, archetypes, layout.pools)
         expected = self.expected(desired, layout)
         # A port is bound once: what has a frontend of its own is cut out of the range.
-        cut = attrs.evolve(layout, bound=layout.bound - frozenset(desired.frontends))
+        cut = attrs.evolve(
+            layout, bound=layout.bound - frozenset(desired.frontends), pools=PoolSizes()
+        )
         sections = dict(self._sections(cut, desired.overrides, desired.front_rules))
         own = [*self._vhosts(desired, layout), *self._own_frontends(desired, layout)]
         text = self._template("haproxy.cfg.j2").render(
@@ -173,7 +170,8 @@ class Renderer:
         """
         # Which ports are bound is compared port by port, so it does not count as a change.
         # So are the rules of backends in them, one by one.
-        sections = self._sections(attrs.evolve(layout, bound=frozenset()), desired.overrides, ())
+        stated_by_name = attrs.evolve(layout, bound=frozenset(), pools=PoolSizes())
+        sections = self._sections(stated_by_name, desired.overrides, ())
         head = _head_of(desired.overrides, layout).sections
         return Expected(
             {

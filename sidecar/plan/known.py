@@ -7,7 +7,7 @@ seen at the next look at everything.
 
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 import attrs
@@ -40,6 +40,7 @@ class Known:
         self._held: defaultdict[BackendName, set[str]] = defaultdict(set)
         self._apps: defaultdict[str, set[str]] = defaultdict(set)
         self._spares: defaultdict[str, set[str]] = defaultdict(set)
+        self._left: defaultdict[str, set[str]] = defaultdict(set)
         self._leading: defaultdict[str, set[tuple[MapName, str]]] = defaultdict(set)
         self._about: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
         """The entries of ledgers and traits that are about a place: file and key."""
@@ -66,11 +67,20 @@ class Known:
         """The keys of routing maps that lead to a place."""
         return self._leading.get(place, ())
 
-    def free_spares(self, archetype: str, count: int) -> list[str]:
-        """The first spares of an archetype that nobody has and nothing is in."""
+    def free_places(
+        self, archetype: str, count: int, may_be_given: Callable[[str], bool]
+    ) -> list[str]:
+        """The first places of an archetype that nobody has and nothing is in.
+
+        First its spares; then backends of apps that are gone, of those that may be given to others.
+        """
         backends = self.observed.backends
         free = (name for name in self._spares.get(archetype, ()) if not backends.get(name, True))
-        return heapq.nsmallest(count, free)
+        found = heapq.nsmallest(count, free)
+        if len(found) == count:
+            return found
+        left = (name for name in self._left.get(archetype, ()) if not backends.get(name, True))
+        return found + heapq.nsmallest(count - len(found), filter(may_be_given, left))
 
     def part(self, places: Collection[str], keys: Mapping[MapName, Collection[str]]) -> Observed:
         """What is observed of these places and keys, and nothing else."""
@@ -141,8 +151,8 @@ class Known:
         self._rows[place] = row
         if row.owner is not None:
             self._held[row.owner].add(place)
-        elif is_spare(place):
-            self._spares[row.archetype].add(place)
+        else:
+            (self._spares if is_spare(place) else self._left)[row.archetype].add(place)
         for app_id in row.app_ids:
             self._apps[app_id].add(place)
 
@@ -155,6 +165,7 @@ class Known:
         for app_id in row.app_ids:
             _discard(self._apps, app_id, place)
         _discard(self._spares, row.archetype, place)
+        _discard(self._left, row.archetype, place)
 
 
 def _place(file: str, key: str) -> str | None:

@@ -1,21 +1,24 @@
 """Which HAProxy backend carries which desired one: its own, the one it has, or a spare.
 
 Before HAProxy 3.4 no backend can be made at run time, so the skeleton holds empty spares for each
-archetype. The ledger says who has taken one; that spare then equals the app's backend. Where
-backends can be made, `making` does without spares.
+archetype. The ledger says who has taken one; that spare then equals the app's backend. So does the
+backend of an app that is gone, once the spares are used up. Where backends can be made, `making`
+does without spares.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Mapping
 
 import attrs
 
 from sidecar.desired.model import Backend, BackendName
+from sidecar.plan import facts
 from sidecar.plan.observed import LedgerRow, Observed
 from sidecar.plan.steps import Reason
 
 _SPARE = re.compile(r"spare\.[a-z0-9-]+\.[0-9]+")
+_GROWTH = 4
 
 
 @attrs.frozen
@@ -55,7 +58,7 @@ def allocate(
     """
     rows = observed.rows()
     held = held_by(rows)
-    free = _free_spares(rows, observed)
+    free = _free_places(rows, observed, desired)
     location: dict[BackendName, str] = {}
     reasons: dict[str, Reason] = {}
     for name, backend in sorted(desired.items()):
@@ -123,15 +126,53 @@ def _place(
     return fitting[0]
 
 
-def _free_spares(
-    rows: Mapping[str, LedgerRow], observed: Observed
+def _free_places(
+    rows: Mapping[str, LedgerRow], observed: Observed, desired: Container[object]
 ) -> defaultdict[str, dict[str, None]]:
-    """Per archetype the spares that nobody owns and that hold no server, in order."""
+    """Per archetype what nobody owns and holds no server, in order: spares, then what apps left."""
     free: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    left: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    may_be_given = recyclable(desired, observed.facts)
     for name, row in sorted(rows.items()):
-        if row.owner is None and is_spare(name) and not observed.backends[name]:
-            free[row.archetype][name] = None
+        if row.owner is None and not observed.backends[name]:
+            if is_spare(name):
+                free[row.archetype][name] = None
+            elif may_be_given(name):
+                left[row.archetype][name] = None
+    for archetype, places in left.items():
+        free[archetype].update(places)
     return free
+
+
+def recyclable(desired: Container[object], stated: Mapping[str, str]) -> Callable[[str], bool]:
+    """Whether the backend that an app has left, by its name, can be given to another app.
+
+    Not while its own app is desired, nor where a frontend's text still names it: what HAProxy was
+    started with says so in its facts.
+    """
+    named = {key.partition(".")[2] for key in facts.read_digests(stated.get(facts.RULES, ""))}
+    ports = facts.read_digests(stated.get(facts.OWN_PORTS, ""))
+
+    def may_be_given(name: str) -> bool:
+        return name not in desired and name not in named and name.rpartition("_")[2] not in ports
+
+    return may_be_given
+
+
+def demand(desired: Mapping[BackendName, Backend], observed: Observed) -> dict[str, int]:
+    """The archetypes in use, and how many spares each should have at the least from now on.
+
+    That is several times as many as there are of one that ran out, so that a cluster that grows
+    needs few reloads; else none that use as such does not ask for.
+    """
+    rows = observed.rows()
+    owners = {row.owner for row in rows.values()}
+    homeless = {each.made_from for name, each in desired.items() if name not in owners}
+    there = Counter(row.archetype for name, row in rows.items() if is_spare(name))
+    return {
+        archetype: _GROWTH * there[archetype] if archetype in homeless else 0
+        for archetype in {each.made_from for each in desired.values()}
+    }
 
 
 def _nowhere(backend: Backend, rows: Mapping[str, LedgerRow]) -> Reason:

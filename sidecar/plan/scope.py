@@ -15,6 +15,7 @@ from sidecar.plan.known import Known
 from sidecar.plan.making import interim_name
 from sidecar.plan.maps import BY_HOST
 from sidecar.plan.observed import Observed
+from sidecar.plan.pools import recyclable
 
 _PORT_MAPS = (MapName.PORT, MapName.PORT_MODE)
 _MOST = 200
@@ -103,12 +104,13 @@ def _candidates(
     """Where a backend that has no place yet may go."""
     found: set[str] = set()
     wanted = [desired.backends[name] for name in names if name in desired.backends]
+    may_be_given = recyclable(desired.backends, known.observed.facts)
     for backend in wanted:
         found.add(backend.name)
         if makes_backends:
             found.add(interim_name(backend.name, backend.made_from))
         else:
-            found |= set(known.free_spares(backend.made_from, len(wanted)))
+            found |= set(known.free_places(backend.made_from, len(wanted), may_be_given))
     return found
 
 

@@ -54,6 +54,15 @@ class BoundPorts:
         """Render no spares for an HAProxy that makes backends at run time."""
         self.layout = attrs.evolve(self.layout, makes_backends=makes_backends)
 
+    def grow_pools(self, demand: Mapping[str, int]) -> None:
+        """Render pools that meet the demand of now, and what there was before."""
+        pools = self.layout.pools
+        sizes = dict(pools.demand)
+        for archetype, size in demand.items():
+            sizes[archetype] = max(size, sizes.get(archetype, 0))
+        pools = attrs.evolve(pools, demand=tuple(sorted(sizes.items())))
+        self.layout = attrs.evolve(self.layout, pools=pools)
+
     def widen(self, wanted: Iterable[int]) -> None:
         """Add what is wanted and not bound yet: a block of ports around each."""
         missing = set(wanted) - self.layout.bound - self.layout.reserved

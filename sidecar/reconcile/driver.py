@@ -19,6 +19,7 @@ from sidecar.haproxy.config import Rendered, Renderer
 from sidecar.marathon.schema import AppId
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
+from sidecar.plan.pools import demand
 from sidecar.plan.reasons import true_name_reasons
 from sidecar.plan.steps import Reason
 from sidecar.reconcile.bound import BoundPorts
@@ -347,6 +348,8 @@ class Driver:
             self._note_page()  # the one that waits has what was left out just now
             return True
         taken = self._taken_frontend_ports()
+        if self.observed is not None:
+            self._ports.grow_pools(demand(self.desired.backends, self.observed))
         reloaded = self._reloader.reload(
             self._rendered(), taken=taken, running_version=self._version
         )

@@ -20,6 +20,7 @@ from typing import Any
 import attrs
 
 from sidecar.desired.model import Desired
+from sidecar.haproxy.archetypes import PoolSizes
 from sidecar.haproxy.capabilities import Capabilities, read_version
 from sidecar.haproxy.config import CONFIG_FILE, Layout, Renderer
 from sidecar.haproxy.master import MasterCli
@@ -85,8 +86,7 @@ def a_layout(folder: Path, service_ports: tuple[int, ...], **fields: Any) -> Lay
         "stats_port": stats_port,
         "service_ports": "",
         "bound": frozenset(service_ports),
-        "spares": 3,
-        "spares_each": 1,
+        "pools": PoolSizes(3, 1),
     }
     return Layout(str(folder), str(ROOT), **(values | fields))
 

@@ -15,6 +15,7 @@ from sidecar.desired.compose import compose
 from sidecar.desired.derive import AppPart
 from sidecar.desired.model import Desired
 from sidecar.haproxy import commands
+from sidecar.haproxy.archetypes import PoolSizes
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.marathon.schema import App
@@ -54,8 +55,7 @@ LAYOUT = Layout(
     "/share",
     https_port=None,
     bound=frozenset(range(10000, 10010)),
-    spares=2,
-    spares_each=1,
+    pools=PoolSizes(2, 1),
 )
 LIVE = attrs.evolve(LAYOUT, makes_backends=True)
 """The same on a HAProxy that makes backends at run time: nothing is spare."""

@@ -5,13 +5,13 @@ import attrs
 import pytest
 
 from sidecar.desired.model import Archetype, BackendName, Desired, MapName, Mode, Target
-from sidecar.haproxy.archetypes import archetypes_of, common_archetypes
+from sidecar.haproxy.archetypes import PoolSizes, archetypes_of, common_archetypes
 from sidecar.haproxy.config import Layout, Rendered, Renderer
 from sidecar.plan.facts import read_digests
-from tests.builders import TCP, a_backend, a_desired, a_server
+from tests.builders import HTTP, TCP, a_backend, a_desired, a_server
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "haproxy"
-LAYOUT = Layout("/state", "/share", bound=frozenset(range(10000, 10003)), spares=4, spares_each=1)
+LAYOUT = Layout("/state", "/share", bound=frozenset(range(10000, 10003)), pools=PoolSizes(4, 1))
 STICKY = Archetype(Mode.HTTP, sticky=True)
 
 
@@ -80,10 +80,13 @@ def test_maps_name_true_backends_and_the_ledger_every_backend(renderer: Renderer
     [
         ([], {"http-roundrobin", "tcp-roundrobin"}),
         ([STICKY], {"http-sticky-roundrobin", "tcp-roundrobin"}),
-        ([Archetype(Mode.TCP, "first")] * 2 + [TCP], {"http-roundrobin", "tcp-first"}),
+        (
+            [Archetype(Mode.TCP, "first")] * 2 + [TCP],
+            {"http-roundrobin", "tcp-first", "tcp-roundrobin"},
+        ),
     ],
 )
-def test_the_archetype_most_in_use_of_each_mode_and_check_has_the_large_pool(
+def test_archetypes_in_use_or_expected_of_a_mode_and_check_have_the_large_pool(
     renderer: Renderer, in_use: list[Archetype], large: set[str]
 ) -> None:
     """Every other archetype has the small one."""
@@ -98,6 +101,32 @@ def test_the_archetype_most_in_use_of_each_mode_and_check_has_the_large_pool(
     checked = {f"{check}{timeout}s-roundrobin" for check in checks for timeout in (5, 20, 60)}
     assert {name for name in spares if spares.count(name) == 4} == large | checked
     assert {name for name in spares if spares.count(name) == 1} == set(spares) - large - checked
+
+
+def test_pools_grow_with_the_apps_that_have_an_archetype_and_with_need(renderer: Renderer) -> None:
+    """One spare for four apps, or what has run out before; up to the limit."""
+    backends = [a_backend([], HTTP, f"app_{number}") for number in range(1, 41)]
+    sticky = [a_backend([], STICKY, f"sticky_{number}") for number in range(1, 9)]
+    demand = (("http-first", 0), ("http-leastconn", 100))
+    pools = PoolSizes(4, 1, 12, demand)
+
+    rendered = renderer.render(a_desired([*backends, *sticky]), attrs.evolve(LAYOUT, pools=pools))
+
+    spares = re.findall(r"^backend spare\.\S+ from (\S+)$", rendered.text, re.MULTILINE)
+    names = (
+        "http-roundrobin",
+        "http-sticky-roundrobin",
+        "http-first",
+        "http-leastconn",
+        "tcp-first",
+    )
+    assert {name: spares.count(name) for name in names} == {
+        "http-roundrobin": 10,
+        "http-sticky-roundrobin": 4,
+        "http-first": 4,
+        "http-leastconn": 12,
+        "tcp-first": 1,
+    }
 
 
 def test_an_archetype_in_use_is_rendered_beside_the_common_ones(renderer: Renderer) -> None:
