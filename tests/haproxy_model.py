@@ -35,6 +35,7 @@ from sidecar.plan.steps import (
     MakeCertificate,
     MoveServer,
     PublishBackend,
+    RaiseServer,
     RemoveCertificate,
     RenewCertificate,
     ReplaceMap,
@@ -159,6 +160,7 @@ def apply(step: Step, observed: Observed, busy: Collection[tuple[str, str]] = ()
         case (
             AddServer()
             | EnableServer()
+            | RaiseServer()
             | MoveServer()
             | WeighServer()
             | StopServer()
@@ -260,6 +262,7 @@ def _with_server(
             server.weight,
             State.MAINT,
             usable=False,
+            tested=False,
             cookie=server.cookie,
         )
     else:
@@ -273,7 +276,7 @@ def _with_server(
 
 
 def _changed(
-    step: EnableServer | MoveServer | WeighServer | StopServer | DeleteServer,
+    step: EnableServer | RaiseServer | MoveServer | WeighServer | StopServer | DeleteServer,
     server: ObservedServer,
     has_streams: bool,  # noqa: FBT001 (private, and the only flag)
 ) -> ObservedServer | None:
@@ -281,6 +284,8 @@ def _changed(
         case EnableServer(checked=checked):
             checked = server.checked or checked
             return attrs.evolve(server, state=State.READY, usable=True, checked=checked)
+        case RaiseServer():
+            return attrs.evolve(server, usable=server.state is State.READY)
         case StopServer():
             return attrs.evolve(server, state=State.MAINT, usable=False)
         case MoveServer(_, _, address, port):

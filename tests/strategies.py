@@ -250,10 +250,13 @@ def _server_damage(draw: st.DrawFn, observed: Observed) -> Observed:
         return observed
     place, name = draw(st.sampled_from(there))
     server = observed.backends[place][name]
-    what = draw(st.sampled_from(("maint", "drain", "id", "weight", "address", "spec", "gone")))
+    kinds = ("maint", "drain", "down", "new", "id", "weight", "address", "spec", "gone")
+    what = draw(st.sampled_from(kinds))
     changes: dict[str, dict[str, Any]] = {
         "maint": {"state": State.MAINT, "usable": False},
         "drain": {"state": State.DRAIN, "usable": False},
+        "down": {"usable": False, "checked": True},
+        "new": {"tested": False, "checked": True},
         "id": {"id": server.id + 1},
         "weight": {"weight": draw(st.sampled_from((9, 0)))},
         "address": {"address": "10.9.9.9", "port": 9},

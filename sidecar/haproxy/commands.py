@@ -22,6 +22,7 @@ from sidecar.plan.steps import (
     MakeCertificate,
     MoveServer,
     PublishBackend,
+    RaiseServer,
     RemoveCertificate,
     RenewCertificate,
     ReplaceMap,
@@ -62,6 +63,8 @@ def encode(  # noqa: C901, PLR0912 (a flat list of cases)
             # `check` alone does nothing at a server that came at run time.
             checks = [_command("enable", "health", f"{backend}/{name}")] if checked else []
             return (*checks, _state(backend, name, "ready"))
+        case RaiseServer(backend, name):
+            return (_command("set", "server", f"{backend}/{name}", "health", "up"),)
         case StopServer(backend, name):
             return (_state(backend, name, "maint"),)
         case MoveServer(backend, name, address, port):

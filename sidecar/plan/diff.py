@@ -87,6 +87,7 @@ def plan(
     _empty(phases, desired, observed, allocation, kept=kept, waiting=waiting)
     if makes_backends:
         _unmake(phases, observed, allocation, {*kept, *waiting, *lasting})
+    servers.hand_over(phases, observed)
     phases = attrs.evolve(phases, deletions=[_cut(step, expired) for step in phases.deletions])
     wanted = reasons.why_reload(desired, observed, expected)
     return Plan(phases.in_order(), tuple(dict.fromkeys((*wanted, *allocation.reasons, *unmade))))

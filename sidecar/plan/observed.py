@@ -44,6 +44,13 @@ class ObservedServer:
     """Whether HAProxy sends it new requests now."""
     checked: bool = False
     """Whether HAProxy checks its health."""
+    tested: bool = True
+    """Whether a check of it has come to an end yet."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it gets new requests, and no check that is still to come may be its first."""
+        return self.usable and (self.tested or not self.checked)
 
 
 @attrs.frozen

@@ -7,11 +7,12 @@
 4. additions: servers come in (each noted in the ledger before it exists, enabled last);
 5. entries: keys are added and changed, and only then taken away, so that no host is without one;
 6. removed traits: what a backend need not do any more, since nothing leads there that needed it;
-7. stops: servers that leave, or get weight 0, take no new request; what replaces them is in now;
-8. deletions: a server goes once its streams have ended; its ledger row goes after it;
-9. releases: a backend is free when nothing is left in it;
-10. withdrawals, unmakings: a free one is deleted where that is possible, then its row forgotten;
-11. removed certificates: their hosts are gone by then.
+7. raises: where the last server that is known to work leaves, those that stay count as healthy;
+8. stops: servers that leave, or get weight 0, take no new request; what replaces them is in now;
+9. deletions: a server goes once its streams have ended; its ledger row goes after it;
+10. releases: a backend is free when nothing is left in it;
+11. withdrawals, unmakings: a free one is deleted where that is possible, then its row forgotten;
+12. removed certificates: their hosts are gone by then.
 """
 
 import attrs
@@ -23,6 +24,7 @@ from sidecar.plan.steps import (
     DeleteServer,
     MapStep,
     PublishBackend,
+    RaiseServer,
     ServerStep,
     Step,
     StopServer,
@@ -45,6 +47,7 @@ class Phases:
     entries: list[MapStep] = attrs.field(factory=list)
     removed_entries: list[MapStep] = attrs.field(factory=list)
     removed_traits: list[MapStep] = attrs.field(factory=list)
+    raises: list[RaiseServer] = attrs.field(factory=list)
     stops: list[StopServer | WeighServer] = attrs.field(factory=list)
     deletions: list[DeleteServer] = attrs.field(factory=list)
     releases: list[MapStep] = attrs.field(factory=list)
@@ -66,6 +69,7 @@ class Phases:
             *self.entries,
             *self.removed_entries,
             *self.removed_traits,
+            *self.raises,
             *self.stops,
             *self.deletions,
             *self.releases,

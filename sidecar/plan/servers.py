@@ -2,9 +2,11 @@
 
 A backend with a usable server before and after a plan has one after every step: additions come
 first, and a server that must be made anew under its own name gets a stand-in when it is the only
-one.
+one. Usable is what HAProxy itself calls so; where its checks have not caught up with Marathon, what
+stays is called healthy before the last server goes that was.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 import attrs
@@ -19,6 +21,7 @@ from sidecar.plan.steps import (
     EnableServer,
     MapStep,
     MoveServer,
+    RaiseServer,
     ServerStep,
     SetEntry,
     StopServer,
@@ -65,6 +68,43 @@ def take_out(
         if server.state is not State.MAINT:
             phases.stops.append(StopServer(place, server.name))
         phases.deletions.append(DeleteServer(place, server.name))
+
+
+def hand_over(phases: Phases, observed: Observed) -> None:
+    """Call servers healthy that are all that is left where the last one leaves that HAProxy trusts.
+
+    Marathon lets an old task go once the new one is alive. HAProxy may have checked the new one
+    before it listened, and call it down for a second or two; or its first check is still to come,
+    and a single failure takes it down. Raised, it has as many failures as any other.
+    """
+    leaving: defaultdict[str, set[ServerName]] = defaultdict(set)
+    for stop in phases.stops:
+        leaving[stop.backend].add(stop.name)
+    coming = _coming(phases) if leaving else {}
+    for place, names in sorted(leaving.items()):
+        there = observed.backends[place]
+        fresh = coming.get(place, {})
+        staying = [
+            server
+            for server in there.values()
+            if server.name not in names and server.state is State.READY
+        ]
+        trusted = any(server.trusted and server.weight for server in staying)
+        if trusted or not all(fresh.values()) or not any(there[name].usable for name in names):
+            continue
+        waiting = {server.name for server in staying if server.checked}
+        phases.raises += [RaiseServer(place, name) for name in sorted(waiting | fresh.keys())]
+
+
+def _coming(phases: Phases) -> dict[str, dict[ServerName, bool]]:
+    """The servers that additions leave enabled, by place, and whether each is checked."""
+    found: defaultdict[str, dict[ServerName, bool]] = defaultdict(dict)
+    for step in phases.additions:
+        if isinstance(step, EnableServer):
+            found[step.backend][step.name] = step.checked
+        elif isinstance(step, StopServer | DeleteServer):
+            found[step.backend].pop(step.name, None)
+    return found
 
 
 def stands_in_for(name: ServerName) -> ServerName | None:
@@ -142,7 +182,10 @@ def _make_anew(
     there = observed.backends[place]
     steps: list[ServerStep | MapStep] = []
     stand_in = None
-    others_serve = any(other.serves and other not in again for other in wanted)
+    others_serve = any(
+        other.serves and other not in again and _serves_for_sure(other, there.get(other.name))
+        for other in wanted
+    )
     if server.serves and not others_serve:
         stand_in = ServerName(server.name + _STAND_IN)
         steps += _stand_in(place, server, stand_in, observed)
@@ -153,6 +196,11 @@ def _make_anew(
     if stand_in is not None:
         steps += _dismiss(place, stand_in, observed)
     return steps
+
+
+def _serves_for_sure(server: Server, current: ObservedServer | None) -> bool:
+    """Whether it gets requests once all additions are made, whatever HAProxy's checks find."""
+    return not server.checked or (current is not None and current.trusted)
 
 
 def _dismiss(place: str, stand_in: ServerName, observed: Observed) -> list[ServerStep]:

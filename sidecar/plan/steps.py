@@ -26,6 +26,14 @@ class EnableServer:
 
 
 @attrs.frozen
+class RaiseServer:
+    """Call a server healthy, whatever HAProxy's checks have found so far; they go on."""
+
+    backend: str
+    name: ServerName
+
+
+@attrs.frozen
 class MoveServer:
     """Give a server another address and port."""
 
@@ -166,7 +174,9 @@ class RemoveCertificate:
     file: str
 
 
-ServerStep = AddServer | EnableServer | MoveServer | WeighServer | StopServer | DeleteServer
+ServerStep = (
+    AddServer | EnableServer | RaiseServer | MoveServer | WeighServer | StopServer | DeleteServer
+)
 MapStep = AddEntry | SetEntry | DeleteEntry | ReplaceMap
 BackendStep = AddBackend | PublishBackend | WithdrawBackend | DeleteBackend
 CertificateStep = (

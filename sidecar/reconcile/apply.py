@@ -40,6 +40,7 @@ from sidecar.plan.steps import (
     EnableServer,
     MoveServer,
     PublishBackend,
+    RaiseServer,
     RenewCertificate,
     ReplaceMap,
     SetEntry,
@@ -249,6 +250,8 @@ def _kind(step: Step) -> str:  # noqa: C901 (a flat list of cases)
     match step:
         case AddBackend() | PublishBackend() | WithdrawBackend() | DeleteBackend():
             return type(step).__name__
+        case RaiseServer():
+            return "raise"
         case StopServer() | WeighServer(weight=0):
             return "stop"
         case DeleteServer():
@@ -289,6 +292,7 @@ def _servers_of(step: Step) -> frozenset[tuple[str, str]]:
             return frozenset({(backend, server.name)})
         case (
             EnableServer(backend, name)
+            | RaiseServer(backend, name)
             | MoveServer(backend, name)
             | WeighServer(backend, name)
             | StopServer(backend, name)

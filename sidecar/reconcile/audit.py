@@ -101,6 +101,8 @@ def _settled(
     if servers is None:
         return None
     return {
-        name: attrs.evolve(server, usable=True) if server.checked and not server.usable else server
+        name: attrs.evolve(server, usable=True, tested=True)
+        if server.checked and not server.trusted
+        else server
         for name, server in servers.items()
     }

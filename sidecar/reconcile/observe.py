@@ -28,6 +28,7 @@ from sidecar.plan.observed import (
 )
 
 _UP = 2  # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
+_INITIAL = 1  # srv_check_status: 0 unknown, 1 initializing, the others are results
 _CHECKED = 0x4  # srv_check_state: checks are enabled
 
 
@@ -165,6 +166,7 @@ def _with_servers(
             state,
             usable=state is State.READY and row.operational >= _UP,
             checked=bool(row.check_state & _CHECKED),
+            tested=row.check_status > _INITIAL,
         )
     return backends
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from sidecar.settings import Settings
 from sidecar.side_files import write_side_files
 from tests.builders import a_task, an_app, desired_of
 from tests.conditions import SetClock, eventually
-from tests.haproxy.skeleton_rig import free_ports
+from tests.haproxy.skeleton_rig import free_ports, get
 
 ONE, TWO = "task-one", "task-two"
 """Two tasks, as they name themselves."""
@@ -207,6 +208,27 @@ def stopped_afterwards(folder: Path) -> Iterator[None]:
     finally:
         if master := adopt(folder):
             stop_softly(master, grace=0)
+
+
+@contextlib.contextmanager
+def asked_all_along(port: int, **headers: str) -> Iterator[list[int]]:
+    """Somebody who asks again and again; yields each status so far."""
+    over, statuses = threading.Event(), list[int]()
+
+    def ask() -> None:
+        while not over.is_set():
+            statuses.append(get(port, **headers).status)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        eventually(lambda: len(statuses) > 10)
+        yield statuses
+        seen = len(statuses)
+        eventually(lambda: len(statuses) > seen + 10)
+    finally:
+        over.set()
+        thread.join(20)
 
 
 @contextlib.contextmanager

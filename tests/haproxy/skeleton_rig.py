@@ -252,15 +252,21 @@ def tasks(http_tasks: tuple[str, ...], tcp_tasks: tuple[str, ...] = ()) -> Itera
     with contextlib.ExitStack() as stack:
         ports: dict[str, int] = {}
         for name in http_tasks:
-            server = _EchoServer(("127.0.0.1", 0), _Echo)
-            server.task = name
-            ports[name] = server.server_address[1]
-            stack.enter_context(_serving(server))
+            ports[name] = stack.enter_context(a_task_at(0, name))
         for name in tcp_tasks:
             greeter = _GreeterServer(("127.0.0.1", 0), _Greeter)
             ports[name] = greeter.server_address[1]
             stack.enter_context(_serving(greeter))
         yield ports
+
+
+@contextlib.contextmanager
+def a_task_at(port: int, name: str) -> Iterator[int]:
+    """An HTTP task on this port, 0 for any; its port."""
+    server = _EchoServer(("127.0.0.1", port), _Echo)
+    server.task = name
+    with _serving(server):
+        yield server.server_address[1]
 
 
 @contextlib.contextmanager

@@ -1,9 +1,6 @@
 """Backends that come and go at run time, on an HAProxy that can: no reload, and true names."""
 
-import contextlib
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,15 @@ from sidecar.reconcile.description import describe
 from sidecar.reconcile.status import Status
 from tests.builders import a_backend, a_desired, a_server
 from tests.conditions import eventually
-from tests.haproxy.driving_rig import ONE, TWO, Wheel, settings_for, started, web
+from tests.haproxy.driving_rig import (
+    ONE,
+    TWO,
+    Wheel,
+    asked_all_along,
+    settings_for,
+    started,
+    web,
+)
 from tests.haproxy.skeleton_rig import a_folder, a_layout, a_rig, free_ports, get
 
 MANY = 200
@@ -27,27 +32,6 @@ MANY = 200
 def _only_where_they_can_be_made(wheel: Wheel) -> None:
     """Older ones have spares."""
     wheel.makes_them()
-
-
-@contextlib.contextmanager
-def asked_all_along(port: int, **headers: str) -> Iterator[list[int]]:
-    """Somebody who asks again and again; yields each status so far."""
-    over, statuses = threading.Event(), list[int]()
-
-    def ask() -> None:
-        while not over.is_set():
-            statuses.append(get(port, **headers).status)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        eventually(lambda: len(statuses) > 10)
-        yield statuses
-        seen = len(statuses)
-        eventually(lambda: len(statuses) > seen + 10)
-    finally:
-        over.set()
-        thread.join(20)
 
 
 def test_many_apps_come_and_go_without_a_reload(short_dir: Path, ports: dict[str, int]) -> None:
