@@ -93,7 +93,7 @@ sse | poll | run)
     check_program
     exec mlb-sidecar "$@"
     ;;
-demo | maps | plan | release | render | status | zdd | -h | --help | --version)
+demo | explain | maps | plan | release | render | status | zdd | -h | --help | --version)
     exec mlb-sidecar "$@"
     ;;
 *)

@@ -13,11 +13,13 @@ import structlog
 
 from sidecar import assembly
 from sidecar.channels import Mailbox, Published
+from sidecar.explain.question import Doors
 from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.files import remove_leftovers
 from sidecar.haproxy.folder import FolderLock
 from sidecar.haproxy.log_relay import LogRelay
 from sidecar.haproxy.process import most_connections
+from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.credentials import Credentials
 from sidecar.marathon.watcher import Backoff, Watcher
 from sidecar.reconcile.audit import Auditor
@@ -27,6 +29,7 @@ from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.description import describe
 from sidecar.reconcile.driver import Driver
 from sidecar.reconcile.engine import Engine
+from sidecar.reconcile.explainer import Explainer
 from sidecar.reconcile.fetch import Fetcher
 from sidecar.reconcile.gate import ReloadGate
 from sidecar.reconcile.intake import Intake
@@ -243,9 +246,11 @@ def _control(job: _Job) -> ControlServer:
         }
         return {**describe(job.published.get()), **told}
 
+    explainer = _explainer(job)
     return ControlServer(
         Path(job.settings.state_dir) / "sidecar.sock",
         state=state,
+        explain=lambda asked: attrs.asdict(explainer.explain(asked)),
         commands={
             "release": lambda: job.mailbox.put(Release()),
             "resync": lambda: job.mailbox.put(Wake()),
@@ -271,6 +276,16 @@ def _listener(job: _Job) -> Listener | None:
 def _pages(job: _Job) -> Pages:
     """All pages of the operator's port."""
     return {**health_pages(job.published, job.engine.answers)}
+
+
+def _explainer(job: _Job) -> Explainer:
+    where, settings = job.engine.placement, job.settings
+    return Explainer(
+        job.mailbox.put,
+        job.published,
+        lambda: RuntimeApi(where.admin_socket, master=where.master_socket),
+        Doors(settings.http_port or None, settings.https_port or None),
+    )
 
 
 def _stop(job: _Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import click
 from click.core import ParameterSource
@@ -19,6 +20,7 @@ from sidecar.control import NotRunningError, ask
 from sidecar.desired.model import Problem
 from sidecar.dropin import command as dropin
 from sidecar.errors import SidecarError, UsageError
+from sidecar.reconcile.explainer import BusyError
 from sidecar.settings import Option, Settings, completed, flag, options, variable
 from sidecar.signals import ignore_wishes
 from sidecar.zdd.command import zdd
@@ -262,6 +264,28 @@ def status(settings: Settings, *, as_json: bool) -> None:
     down = inspection.down(state) if "settings" in state else frozenset()
     for line in inspection.status_lines(state, down):
         click.echo(line.encode("utf-8", "replace"))  # a name may hold half of a character
+
+
+@main.command(short_help="Say where a request goes and why, or what keeps an app away.")
+@_with_settings(_running)
+@click.argument("asked", metavar="URL|PORT|APP")
+@click.option("--json", "as_json", is_flag=True, help="The same, for scripts.")
+def explain(settings: Settings, *, asked: str, as_json: bool) -> None:
+    """Say which rule takes a request, which lose and why, and how each server and task is.
+
+    Asked by a URL (http://host/path), a service port (:10000) or an app id (/shop/web). Exit code
+    1 where nothing serves it.
+    """
+    told = ask(settings, "GET", f"/explain?{urlencode({'url': asked})}")
+    if "message" in told:
+        kind = UsageError if told["code"] == UsageError.exit_code else BusyError
+        raise kind(told["message"])
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+    else:
+        for line in inspection.explanation_lines(told):
+            click.echo(line.encode("utf-8", "replace"))
+    sys.exit(0 if told["served"] else 1)
 
 
 @main.command(short_help="Show the maps that HAProxy has in memory now.")

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import cattrs
 
 from sidecar import assembly
 from sidecar.desired.certificates import Certificate, choose
 from sidecar.desired.claims import PortRules
 from sidecar.desired.model import Desired, MapName, Problem, TraitMap
 from sidecar.errors import HaproxyError, UsageError
+from sidecar.explain import wording
+from sidecar.explain.values import Explanation
 from sidecar.haproxy import commands, replies
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.certificates import CertificateFiles
@@ -31,6 +34,8 @@ from sidecar.reconcile.narration import by_reason, in_short
 from sidecar.reconcile.resolve import look_up
 from sidecar.settings import Settings
 from sidecar.side_files import write_side_files
+
+_CONVERTER = cattrs.Converter()
 
 Down = frozenset[tuple[str, str]]
 """Servers that are down, each with the name of the backend where HAProxy has it."""
@@ -189,6 +194,11 @@ def status_lines(state: Mapping[str, Any], down: Down = frozenset()) -> Iterator
         yield f"app {entry['id']}"
         for backend in entry["backends"]:
             yield from _backend_lines(backend, down)
+
+
+def explanation_lines(told: Mapping[str, Any]) -> Iterator[str]:
+    """An explanation, as the running sidecar gives it, for a terminal."""
+    return wording.lines(_CONVERTER.structure(told, Explanation))
 
 
 def _backend_lines(backend: Mapping[str, Any], down: Down) -> Iterator[str]:

@@ -140,6 +140,34 @@ class Composition:
             self._settle_number(number)
         return self._tables.desired(self._overrides)
 
+    # --- what is asked of it ---
+
+    def rules_at(self, host: str) -> list[Rule]:
+        """All rules of a host, or of a wildcard."""
+        found = self._rules.of(host)
+        return list(itertools.chain.from_iterable(found[name] for name in sorted(found)))
+
+    def contenders(self, number: int) -> list[PortPart]:
+        """All ports that want a service port, also those of apps without a task."""
+        ports = {**self._idle.of(number)}
+        ports |= {key_of(port): port for port in self._ports.of(number).values()}
+        return [port for _, port in sorted(ports.items())]
+
+    def served(self, name: BackendName) -> PortPart | None:
+        """The port that a backend is made from."""
+        return self._served.get(name)
+
+    def members(self, known_as: AppId) -> tuple[AppId, ...]:
+        """The apps that are known as this id: a deployment group's, or the app itself."""
+        return tuple(sorted(self._parts.of(known_as)))
+
+    def ports_of(self, app_id: AppId) -> tuple[PortPart, ...]:
+        """An app's service ports, or its deployment group's, all with numbers."""
+        known_as = self._known_as.get(app_id, app_id)
+        return tuple(
+            self._assigned.get(key_of(port), port) for port in self._declared.get(known_as, ())
+        )
+
     # --- what is given from outside ---
 
     def _take(
@@ -287,11 +315,11 @@ class Composition:
     # --- routes ---
 
     def _settle_host(self, host: str) -> None:
-        rules = self._rules_at(host)
+        rules = self.rules_at(host)
         wildcards = wildcards_over(host)
         for wildcard in wildcards:
             self._below.change(wildcard, host, True if rules else None)
-        above = [rule for wildcard in wildcards for rule in self._rules_at(wildcard)]
+        above = [rule for wildcard in wildcards for rule in self.rules_at(wildcard)]
         entries: Mapping[MapName, Mapping[str, Value]] = {}
         lost: Sequence[Problem] = ()
         if rules:
@@ -315,10 +343,6 @@ class Composition:
 
     def _ports_at(self, host: str) -> list[PortPart]:
         return [self._served[name] for name in sorted(self._rules.of(host))]
-
-    def _rules_at(self, host: str) -> list[Rule]:
-        found = self._rules.of(host)
-        return list(itertools.chain.from_iterable(found[name] for name in sorted(found)))
 
     def _settle_app_id(self, app_id: str) -> None:
         """Port 9091 takes only the first HTTP port of an app or group; ids match in any case."""

@@ -276,7 +276,7 @@ def _endpoints(
     found: set[Endpoint] = set()
     unresolved: set[str] = set()
     for task in sorted(tasks, key=lambda task: task.id):  # of two at one place the first counts
-        ports = service_ports(_definition_of(task, state))
+        ports = service_ports(definition_of(task, state))
         own = counterpart(port, ports)
         if own is None or own.container != task.container:
             continue
@@ -298,7 +298,7 @@ def _endpoints(
     return tuple(sorted(found, key=order)), problems
 
 
-def _definition_of(task: Task, state: AppState) -> App:
+def definition_of(task: Task, state: AppState) -> App:
     """The definition a task was started with; versions are timestamps and compare as text."""
     for definition in (state.app, *state.older):
         if covers(definition, task.version):

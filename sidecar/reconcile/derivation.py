@@ -4,7 +4,7 @@ Owned by the writer's thread. An app's part is derived anew only when something 
 changed.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import attrs
 
@@ -46,7 +46,7 @@ class Derivation:
         snapshot: Snapshot | None = None,
         templates: OperatorTemplates | None = None,
     ) -> None:
-        self._rules = rules
+        self.rules = rules
         self.templates = templates or OperatorTemplates()
         self.snapshot = snapshot or Snapshot(await_health=rules.health_check)
         self._forms: dict[AppId, _Form] = {}
@@ -55,18 +55,18 @@ class Derivation:
         self._untaken: set[AppId] = set()
         """Apps whose good form may not be the one that HAProxy took last."""
         self._parts: dict[AppId, AppPart] = {}
-        self._composition = Composition()
+        self.composition = Composition()
         self._resolved: dict[str, str] = {}
         self._named_hosts: dict[str, set[AppId]] = {}
 
     def copy(self) -> "Derivation":
         """A second one that can go another way; used to look at a full fetch before it counts."""
-        other = Derivation(self._rules, self.snapshot.copy(), self.templates)
+        other = Derivation(self.rules, self.snapshot.copy(), self.templates)
         other._forms = dict(self._forms)
         other._formless = set(self._formless)
         other._untaken = set(self._untaken)
         other._parts = dict(self._parts)
-        other._composition = self._composition.copy()
+        other.composition = self.composition.copy()
         other._resolved = dict(self._resolved)
         other._named_hosts = {host: set(apps) for host, apps in self._named_hosts.items()}
         return other
@@ -80,7 +80,7 @@ class Derivation:
             if part == self._parts.get(app_id, AppPart(app_id)):
                 continue
             differs = True
-            self._composition.put(part)
+            self.composition.put(part)
             if part.ports or part.problems:
                 self._parts[app_id] = part
             else:
@@ -89,7 +89,11 @@ class Derivation:
 
     def desired(self, ports: PortRules, incumbents: Mapping[int, BackendName]) -> Desired:
         """All parts put together."""
-        return self._composition.desired(ports, incumbents, self.templates.current)
+        return self.composition.desired(ports, incumbents, self.templates.current)
+
+    def definitions(self) -> Iterator[App]:
+        """The newest definition of every app, without its tasks."""
+        return (self.snapshot[app_id].app for app_id in self.snapshot.app_ids())
 
     def unresolved(self) -> frozenset[str]:
         """The host names of tasks that have no address yet."""
@@ -207,27 +211,28 @@ class Derivation:
                 return
 
     def _remember_health(self, record: AppRecord, alive: frozenset[ServerName]) -> None:
-        state = self._state(record.app.id)
+        state = self.state(record.app.id)
         for task_id, known in record.tasks.items():
             if known.health is not None or state is None:
                 continue
             app = attrs.evolve(record.app, tasks=(known.task,))
             alone = attrs.evolve(state, app=app, health={task_id: True})
-            part = derive_app(alone, self._rules, self._resolved)
+            part = derive_app(alone, self.rules, self._resolved)
             known.health = True if _servers(part) & alive else None
 
     def _derive(self, app_id: AppId) -> AppPart:
-        state = self._state(app_id)
+        state = self.state(app_id)
         reason = self.snapshot.unreadable.get(app_id)
         unreadable = () if reason is None else (Problem(app_id, "definition", reason),)
         if state is None:
             self._forms.pop(app_id, None)
             self._formless.discard(app_id)
             return AppPart(app_id, problems=unreadable)
-        part = derive_app(state, self._rules, self._resolved)
+        part = derive_app(state, self.rules, self._resolved)
         return attrs.evolve(part, problems=(*part.problems, *unreadable))
 
-    def _state(self, app_id: AppId) -> AppState | None:
+    def state(self, app_id: AppId) -> AppState | None:
+        """All that is known of one app; None where Marathon has none."""
         if app_id not in self.snapshot:
             return None
         record = self.snapshot[app_id]

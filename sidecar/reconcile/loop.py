@@ -42,6 +42,13 @@ class Wake:
     reload: str = ""
 
 
+@attrs.frozen(eq=False)
+class Look:
+    """Somebody wants to see what only the writer has; `see` is quick, and does not raise."""
+
+    see: Callable[[Derivation], None]
+
+
 Message = (
     Connected
     | Disconnected
@@ -55,6 +62,7 @@ Message = (
     | CertificatesRead
     | Release
     | Wake
+    | Look
     | Drifted
 )
 
@@ -260,6 +268,8 @@ class Writer:
                 return Gain(changed=True)
             case Drifted() if self._synced:
                 self._follow(audit=True)
+            case Look(see):
+                see(self._intake.derivation)
             case Release():
                 return self._release()
             case Wake(reload):

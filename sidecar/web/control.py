@@ -1,14 +1,16 @@
 """The sidecar's own small server on a unix socket: its state to read, and three things to ask for.
 
-`GET /state`, `GET /healthz`, `POST /release`, `POST /resync`, `POST /reload`. Who may open the
-socket (mode 600 in the state folder) may do all of it.
+`GET /state`, `GET /explain?url=`, `GET /healthz`, `POST /release`, `POST /resync`, `POST /reload`.
+Who may open the socket (mode 600 in the state folder) may do all of it.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
+from sidecar.errors import SidecarError
 from sidecar.web.loop import Loop, Start
 
 Answer = tuple[str, Mapping[str, Any]]
@@ -22,9 +24,11 @@ class ControlServer:
         path: Path,
         *,
         state: Callable[[], Mapping[str, Any]],
+        explain: Callable[[str], Mapping[str, Any]] = lambda _: {},
         commands: Mapping[str, Callable[[], None]],
     ) -> None:
         self._state = state
+        self._explain = explain
         self._commands = commands
         path.unlink(missing_ok=True)  # left by one that was killed; the folder's lock is ours
         self._loop = Loop(self._answer, unix_socket=str(path), unix_socket_perms="600", threads=2)
@@ -32,7 +36,8 @@ class ControlServer:
         self.interrupt = self._loop.interrupt
 
     def _answer(self, environ: Mapping[str, Any], start: Start) -> Iterable[bytes]:
-        status, value = self._route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
+        status, value = self._route(environ["REQUEST_METHOD"], environ["PATH_INFO"], query)
         body = (json.dumps(value) + "\n").encode()
         start(
             status,
@@ -40,11 +45,16 @@ class ControlServer:
         )
         return [body]
 
-    def _route(self, method: str, path: str) -> Answer:
+    def _route(self, method: str, path: str, query: Mapping[str, str]) -> Answer:
         command = self._commands.get(path.strip("/"))
         match method, path:
             case "GET", "/state":
                 return "200 OK", self._state()
+            case "GET", "/explain":
+                try:
+                    return "200 OK", self._explain(query.get("url", ""))
+                except SidecarError as error:
+                    return "400 Bad Request", {"message": str(error), "code": error.exit_code}
             case "GET", "/healthz":
                 return "200 OK", {"alive": True}
             case "POST", _ if command is not None:

@@ -1,0 +1,316 @@
+"""What an explanation says of requests, ports, apps, servers and tasks."""
+
+from typing import Any
+
+import attrs
+import pytest
+
+from sidecar.desired.claims import PortRules
+from sidecar.desired.derive import Rules
+from sidecar.desired.model import MapName, ServerName
+from sidecar.explain.facts import Load
+from sidecar.explain.wording import lines
+from sidecar.plan.observed import State
+from tests.builders import a_pod, a_task, an_app, tasks
+from tests.explaining import World, a_world
+
+
+def web(app_id: str, number: int = 10000, **fields: Any) -> Any:  # noqa: ANN401 (App's own)
+    """An app of host web.test with one task."""
+    labels = {"HAPROXY_0_VHOST": "web.test", **fields.pop("labels", {})}
+    return an_app(
+        app_id,
+        labels=labels,
+        service_ports=(number,),
+        **{"tasks": tasks(1, app_id), **fields},
+    )
+
+
+def test_rules_are_told_in_the_order_that_decides_each_with_its_reason() -> None:
+    """The weight, then the app id; a path that does not match; a wildcard last."""
+    world = a_world(
+        [
+            web("/api", 10000, labels={"HAPROXY_0_PATH": "/api"}),
+            web("/later", 10001, labels={"HAPROXY_0_PATH": "-i /API/v2"}),
+            web("/plain", 10002),
+            web("/shop", 10003, labels={"HAPROXY_0_PATH": "/shop"}),
+            web("/wild", 10004, labels={"HAPROXY_0_VHOST": "*.test"}),
+        ]
+    )
+
+    told = world.explain("http://web.test/api/v2/x")
+
+    assert told.answer == "goes to backend api_10000 of app /api, by the rule web.test/api"
+    assert told.served
+    assert [(rule.app, rule.verdict, rule.why) for rule in told.rules] == [
+        ("/api", "wins", ""),
+        (
+            *("/later", "loses"),
+            "of equal weights the first app id wins, and /api comes before /later",
+        ),
+        ("/shop", "does not match", "/api/v2/x does not begin with /shop"),
+        ("/plain", "loses", "its weight 0 is smaller than 1"),
+        ("/wild", "loses", "the host's own rules come first"),
+    ]
+
+
+def test_a_host_that_nobody_has_is_told_so_with_the_apps_that_ask_for_it() -> None:
+    """An app that is not there for a reason of its own may be what is looked for."""
+    world = a_world(
+        [
+            web("/off", labels={"HAPROXY_0_ENABLED": "false"}),
+            web("/inner", labels={"HAPROXY_GROUP": "internal"}),
+            web("/empty", tasks=[], instances=0),
+            web("/other", labels={"HAPROXY_0_VHOST": "other.test"}),
+        ]
+    )
+
+    told = world.explain("http://web.test/")
+
+    assert told.answer == "no rule matches: HAProxy answers 503"
+    assert not told.served
+    assert {app.id: app.reasons for app in told.apps} == {
+        "/off": ("port 0: HAPROXY_0_ENABLED says false",),
+        "/inner": ("port 0: its groups are internal; this balancer takes external",),
+        "/empty": ("port 0: it has 0 instances",),
+    }
+
+
+def test_who_loses_a_service_port_is_told_why() -> None:
+    """By weight, or since another app has it."""
+    heavy = web("/heavy", labels={"HAPROXY_0_BACKEND_WEIGHT": "3"})
+    told = a_world([web("/a"), heavy]).explain(":10000")
+
+    assert told.answer == "leads to backend heavy_10000 of app /heavy, in mode http"
+    assert [(rule.app, rule.verdict, rule.why) for rule in told.rules] == [
+        ("/heavy", "wins", ""),
+        ("/a", "loses", "its weight 0 is smaller than 3"),
+    ]
+    (loser,) = told.apps
+    assert loser.id == "/a"
+    assert any("service port 10000 does not lead to it" in reason for reason in loser.reasons)
+
+
+TASKS: dict[str, tuple[dict[str, Any], str]] = {
+    "runs": ({}, ""),
+    "stages": ({"state": "TASK_STAGING"}, "it does not run yet"),
+    "killed": ({"state": "TASK_KILLING"}, "it is being killed"),
+    "over": ({"state": "TASK_FAILED"}, "it has ended"),
+    "portless": ({"ports": []}, "Marathon gives it no host port for service port 0"),
+    "hostless": ({"host": ""}, "it has no host"),
+    "unknown": ({"host": "agent.example"}, "its host 'agent.example' has no address in DNS"),
+}
+
+
+@pytest.mark.parametrize(("fields", "why"), TASKS.values(), ids=TASKS)
+def test_a_task_that_is_out_of_rotation_is_told_why(fields: dict[str, Any], why: str) -> None:
+    """By its state, or by what Marathon does not say of its place."""
+    world = a_world([an_app("/web", tasks=[a_task(1), {**a_task(2), **fields}])])
+
+    told = world.explain("/web").backends[0].tasks[1]
+
+    assert told.rotation is not bool(why)
+    assert told.why.startswith(why)
+    assert bool(why) or told.server == "10_0_0_1_31002"
+
+
+def test_a_task_waits_for_marathons_health_only_where_that_counts() -> None:
+    """With --health-check; unknown and unhealthy are two things."""
+    failed = [{"alive": False, "lastFailure": "2020-01-01T00:00:00Z"}]
+    app = an_app(
+        "/web",
+        tasks=[
+            a_task(1, healthCheckResults=[{"alive": True}]),
+            a_task(2),
+            a_task(3, healthCheckResults=failed),
+        ],
+        healthChecks=[{"protocol": "TCP", "portIndex": 0}],
+    )
+
+    strict = a_world([app], Rules(health_check=True)).explain("/web").backends[0].tasks
+    loose = a_world([app]).explain("/web").backends[0].tasks
+
+    assert [task.why for task in strict] == [
+        "",
+        "Marathon has no result of its health checks yet",
+        "Marathon calls it unhealthy",
+    ]
+    assert all(task.rotation for task in loose)
+
+
+def test_a_task_of_an_older_definition_may_lack_the_port() -> None:
+    """What counts is the definition that the task was started with."""
+    old = an_app("/web", service_ports=(10000,), tasks=[a_task(1)])
+    new = attrs.evolve(
+        an_app("/web", service_ports=(10000, 10001), tasks=[a_task(1)]),
+        version="2021-01-01T00:00:00.000Z",
+    )
+    world = a_world([old])
+    world.derivation.snapshot.fetched_all(2, (new,), ())
+    world.derivation.update([new.id])
+    told = world.explain("/web", desired=world.derivation.desired(PortRules(), {}))
+
+    (app,) = told.apps
+    assert app.reasons == ("port 1: none of its 1 tasks is in rotation",)
+
+
+def with_server(world: World, **fields: Any) -> Any:  # noqa: ANN401 (Observed)
+    """The world's HAProxy, in which one server of /web is another."""
+    observed = world.observed
+    there = observed.backends["web_10000"]
+    name, server = next(iter(there.items()))
+    changed = {**there, name: attrs.evolve(server, **fields)}
+    return attrs.evolve(observed, backends={**observed.backends, "web_10000": changed})
+
+
+@pytest.mark.parametrize(
+    ("fields", "load", "state", "why"),
+    [
+        ({}, None, "ready", ""),
+        ({}, Load(3, "UP"), "ready", ""),
+        ({"state": State.MAINT}, None, "maint", "it is being brought in"),
+        ({"state": State.DRAIN}, None, "drain", "somebody else drains it"),
+        ({"usable": False}, None, "down", "HAProxy's check calls it down"),
+        (
+            *({}, Load(0, "DOWN", "L4CON Connection refused"), "down"),
+            "HAProxy's check calls it down: L4CON Connection refused",
+        ),
+        ({"name": "old"}, None, "coming", "HAProxy does not have it yet"),
+    ],
+)
+def test_a_server_is_told_as_haproxy_has_it(
+    fields: dict[str, Any], load: Load | None, state: str, why: str
+) -> None:
+    """What HAProxy counts this moment goes before what was observed."""
+    world = a_world([an_app("/web", tasks=tasks(1))])
+    observed = with_server(world, **fields)
+    if "name" in fields:
+        observed = attrs.evolve(world.observed, backends={"web_10000": {}})
+    loads = {} if load is None else {("web_10000", "10_0_0_1_31001"): load}
+
+    (server,) = world.explain("/web", loads, observed=observed).backends[0].servers
+
+    assert (server.state, server.why) == (state, why)
+    assert server.streams == (load.streams if load else None)
+
+
+def test_a_server_that_leaves_says_how_many_streams_it_waits_for() -> None:
+    """Its task is gone; new requests go elsewhere."""
+    world = a_world([an_app("/web", tasks=tasks(1))])
+    there = world.observed.backends["web_10000"]
+    old = attrs.evolve(next(iter(there.values())), name=ServerName("gone"), state=State.MAINT)
+    backends = {**world.observed.backends, "web_10000": {**there, "gone": old}}
+    observed = attrs.evolve(world.observed, backends=backends)
+
+    told = world.explain("/web", {("web_10000", "gone"): Load(2, "MAINT")}, observed=observed)
+
+    leaving = told.backends[0].servers[1]
+    assert leaving.state == "leaving"
+    assert leaving.why == "its task is gone or leaves; it waits for 2 streams in progress"
+
+
+def test_a_change_that_is_on_its_way_is_noted() -> None:
+    """HAProxy's own maps say otherwise still."""
+    world = a_world([web("/web")])
+    maps = {**world.observed.maps, MapName.DOMAIN.value: {}}
+
+    told = world.explain(
+        "http://web.test/",
+        observed=attrs.evolve(world.observed, maps=maps),
+        wanted=("spares: none is left",),
+    )
+
+    (note,) = told.notes
+    assert note.startswith("HAProxy does not do so yet, which waits for a reload (spares: none")
+    assert note.endswith("this moment it leads nowhere")
+
+
+def test_what_labels_ask_for_is_told_without_secrets() -> None:
+    """A password's realm, never its hash."""
+    labels = {
+        "HAPROXY_0_REDIRECT_TO_HTTPS": "true",
+        "HAPROXY_0_USE_HSTS": "true",
+        "HAPROXY_0_AUTH": "inner:alice:$5$salt$hash",
+        "HAPROXY_0_BACKEND_NETWORK_ALLOWED_ACL": "10.0.0.0/8",
+        "HAPROXY_0_STICKY": "true",
+    }
+    told = a_world([web("/web", labels=labels)]).explain("https://web.test/")
+
+    text = "\n".join(lines(told))
+    assert "requests on port 80 are sent to https (301)" in text
+    assert "ports 80 and 443 ask for a password (realm inner)" in text
+    assert "only 10.0.0.0/8 may come in; others get 403" in text
+    assert "by the cookie mesosphere_server_id" in text
+    assert "$5$" not in text
+    assert "alice" not in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "scene", "reason"),
+    [
+        ("/none", {}, "Marathon has no app or pod of this id"),
+        ("/none", {"known": False}, "Marathon has not been asked yet"),
+        ("/none", {"held": "it lost all"}, "the last full fetch is held"),
+        ("/broken", {}, "no definition of it can be used"),
+        ("/me", {}, "it is the balancer's own app"),
+        ("/portless", {}, "it has no service port"),
+        ("/pod", {}, "it has no service port; a pod names one by a label HAPROXY_0_PORT"),
+        ("/staging", {}, "port 0: none of its 1 tasks is in rotation"),
+        ("/new", {}, "port 0: it has no task yet"),
+    ],
+)
+def test_an_app_that_is_not_there_is_told_why(
+    asked: str, scene: dict[str, Any], reason: str
+) -> None:
+    """Whatever stands between Marathon and HAProxy."""
+    apps = [
+        web("/broken", labels={"HAPROXY_0_MODE": "udp"}),
+        web("/me"),
+        an_app("/portless", service_ports=()),
+        a_pod("/pod", labels={"OTHER": "1"}),
+        an_app("/staging", tasks=[a_task(1, state="TASK_STAGING")], service_ports=(10009,)),
+        an_app("/new", service_ports=(10008,)),
+    ]
+    told = a_world(apps, Rules(skip_app="me")).explain(asked, **scene)
+
+    assert not told.served
+    assert any(each.startswith(reason) for app in told.apps for each in app.reasons), told
+
+
+def test_a_deployment_group_is_told_by_its_name_with_both_apps() -> None:
+    """Blue's task that gives way is in maint, and told why."""
+
+    def member(app_id: str, started: str) -> Any:  # noqa: ANN401 (App)
+        labels = {
+            "HAPROXY_DEPLOYMENT_GROUP": "shop",
+            "HAPROXY_DEPLOYMENT_STARTED_AT": started,
+        }
+        return web(app_id, labels=labels, tasks=[a_task(int(started[-1]), app_id)])
+
+    told = a_world([member("/blue", "2020-01-01"), member("/green", "2020-01-02")]).explain("/shop")
+
+    (backend,) = told.backends
+    assert backend.apps == ("/blue", "/green")
+    assert [(task.app, task.rotation, task.why) for task in backend.tasks] == [
+        ("/blue", False, "gives way to the newer app of its deployment group"),
+        ("/green", True, ""),
+    ]
+
+
+def test_the_text_shows_the_answer_first_and_then_what_it_rests_on() -> None:
+    """As a terminal has it."""
+    told = a_world([web("/web", tasks=[a_task(1), a_task(2, state="TASK_STAGING")])]).explain(
+        "web.test/x"
+    )
+
+    assert list(lines(told))[:9] == [
+        "http://web.test/x",
+        "  goes to backend web_10000 of app /web, by the rule web.test",
+        "who asks for it, the first that matches wins",
+        "  web.test  app /web  port 10000  weight 0  wins",
+        "backend web_10000 (http-roundrobin)",
+        "  mode http, balance roundrobin",
+        "  server 10_0_0_1_31001  10.0.0.1:31001  weight 1  ready",
+        "tasks at backend web_10000",
+        "  in   web.instance-0001._app.1  TASK_RUNNING  server 10_0_0_1_31001",
+    ]
