@@ -29,10 +29,13 @@ RUN --mount=type=secret,id=ca,target=/usr/local/share/ca-certificates/build.crt 
 
 FROM debian:${SUITE}-slim
 ARG HAPROXY_PACKAGE=haproxy
-# A file's capability lets an ordinary user bind ports below 1024, in the host's network too.
+# A file's capability lets an ordinary user bind ports below 1024, in the host's network too. Where a
+# container is denied it, that file cannot be started at all: the copy is for a sidecar that only has
+# configurations checked.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
       ca-certificates curl "${HAPROXY_PACKAGE}" libcap2-bin python3 socat tini \
+ && cp /usr/sbin/haproxy /usr/local/lib/haproxy-to-check \
  && setcap cap_net_bind_service=+ep /usr/sbin/haproxy \
  && apt-get purge -y --auto-remove libcap2-bin \
  && rm -rf /var/lib/apt/lists/* \

@@ -13,6 +13,7 @@ set -eu
 state=${MLB_STATE_DIR:-/marathon-lb}
 grace=${MLB_STOP_GRACE:-10}
 program=${MLB_HAPROXY:-haproxy}
+checker=/usr/local/lib/haproxy-to-check
 
 refuse() {
     echo "mlb-entry: $*" >&2
@@ -33,6 +34,8 @@ role_sidecar() {
     export MLB_STATE_DIR="$state"
     export MLB_HAPROXY_SOCKET="${MLB_HAPROXY_SOCKET:-$state/admin.sock}"
     export MLB_MASTER_SOCKET="${MLB_MASTER_SOCKET:-$state/master.sock}"
+    # It only has configurations checked, which takes no capability.
+    [ ! -x "$checker" ] || export MLB_HAPROXY="${MLB_HAPROXY:-$checker}"
     exec mlb-sidecar "$@"
 }
 

@@ -8,7 +8,7 @@
 # control socket in MLB_STATE_DIR.
 set -eu
 
-role=${1:-$(tr '\0' '\n' </proc/1/cmdline | sed -n '/mlb-entry$/{n;p;q;}')}
+role=${1:-$(tr '\0' '\n' </proc/1/cmdline | sed -nE '/(mlb-entry|^\/marathon-lb\/run)$/{n;p;q;}')}
 
 answers() {
     curl --silent --show-error --fail --output /dev/null --max-time 5 --noproxy '*' "$@"
