@@ -1,9 +1,10 @@
 """The containers of tests/docker-compose.yml, as the tests speak to them."""
 
+import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -18,7 +19,6 @@ COMMAND = "exec python -m sidecar.demo.example_task"
 """What tasks run: the container `agent` has it."""
 _HERE = "127.0.0.1"
 _DOCKER_TAKES = 60.0
-_SERVICE_PORTS = range(10000, 10101)  # those of deploy/compose.yaml
 
 Json = dict[str, Any]
 
@@ -37,6 +37,25 @@ def docker(
     )
 
 
+def json_of(*words: str, environment: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 (whatever is printed)
+    """What a command of the client prints."""
+    done = docker(*words, environment=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@contextlib.contextmanager
+def container(*words: str) -> Iterator[str]:
+    """The name of a container that is started with these words, and gone afterwards."""
+    done = docker("run", "--detach", *words)
+    assert done.returncode == 0, done.stderr
+    name = done.stdout.strip()
+    try:
+        yield name
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
 @attrs.frozen
 class Stack:
     """Two pods of HAProxy and a sidecar, a Marathon's door, and an agent with the tasks."""
@@ -51,6 +70,11 @@ class Stack:
         return self.block.http
 
     @property
+    def service(self) -> int:
+        """The first pod's service port 10001."""
+        return self.block.service[0]
+
+    @property
     def second(self) -> int:
         """The second pod's."""
         return self.block.first + 5
@@ -58,19 +82,17 @@ class Stack:
     @property
     def variables(self) -> Mapping[str, str]:
         """What the compose files are told."""
-        at, block = f"{_HERE}:", self.block
-        services = range(block.tasks[0], block.tasks[0] + len(_SERVICE_PORTS))
-        return {
-            "IMAGE": IMAGE,
-            "MARATHON": "http://marathon:8080",
-            "AGENT_PORT": f"{at}{self._agent}",
-            "HTTP_PORT": f"{at}{block.http}",
-            "HTTPS_PORT": f"{at}{block.https}",
-            "STATS_PORT": f"{at}{block.stats}",
-            "APPID_PORT": f"{at}{block.appid}",
-            "SERVICE_PORTS": f"{at}{services[0]}-{services[-1]}",
-            "HTTP_PORT_2": f"{at}{self.second}",
+        first = self.block.first
+        ports = {
+            "HTTP_PORT": self.http,
+            "SERVICE_PORT": self.service,
+            "HTTP_PORT_2": self.second,
+            "AGENT_PORT": self._agent,
+            "WEB_PORT": first + 7,
+            "WEB_PORT_2": first + 8,
         }
+        places = {name: f"{_HERE}:{port}" for name, port in ports.items()}
+        return {"IMAGE": IMAGE, "MARATHON": "http://marathon:8080", **places}
 
     def compose(
         self, *words: str, within: float = _DOCKER_TAKES
@@ -95,14 +117,28 @@ class Stack:
         """
         docker("exec", self.container(service), "sh", "-c", "kill -9 -1")
 
+    @contextlib.contextmanager
+    def cut_off(self, service: str) -> Iterator[None]:
+        """A container without its network, which it has again afterwards."""
+        place = (f"{self.project}_default", self.container(service))
+        assert docker("network", "disconnect", *place).returncode == 0
+        try:
+            yield
+        finally:
+            assert docker("network", "connect", "--alias", service, *place).returncode == 0
+
+    @property
+    def beside(self) -> Sequence[str]:
+        """The flags of a container that is in the same network."""
+        return ("--network", f"{self.project}_default")
+
     def container(self, service: str) -> str:
         """A container's name."""
         return f"{self.project}-{service}-1"
 
     def inspect(self, service: str, path: str) -> Any:  # noqa: ANN401 (whatever stands there)
         """What the engine knows of a container, at a path such as `.State.Health`."""
-        done = docker("inspect", "--format", f"{{{{json {path}}}}}", self.container(service))
-        return json.loads(done.stdout)
+        return json_of("inspect", "--format", f"{{{{json {path}}}}}", self.container(service))
 
     def write(self, app: Json, **changes: object) -> None:
         """Write an app to Marathon, behind the back of its door."""
@@ -136,11 +172,17 @@ class Stack:
         asked = range(3 * len(self.tasks(app_id)) + 3)
         return {self.ask(app_id, port=port) for _ in asked}
 
-    def ask(self, app_id: str, *, port: int = 0) -> str:
+    def ask(self, app_id: str, *, port: int = 0, cookie: str = "") -> str:
         """The task that answers one request for an app, or what came instead."""
-        status, text = get(port or self.http, headers={"Host": f"{app_id[1:]}.test"})
-        task = text.partition("(task ")[2].partition(",")[0]
-        return task if f"hello from {app_id} " in text else f"{status} {text[:60]}"
+        headers = {"Host": f"{app_id[1:]}.test"} | ({"Cookie": cookie} if cookie else {})
+        status, text = get(port or self.http, headers=headers)
+        return _task(app_id, text) or f"{status} {text[:60]}"
+
+    def visit(self, app_id: str, *, port: int) -> tuple[str, str]:
+        """The task that answers somebody who comes for the first time, and the cookie he gets."""
+        headers = {"Host": f"{app_id[1:]}.test"}
+        answer = requests.get(f"http://{_HERE}:{port}/", headers=headers, timeout=20)
+        return _task(app_id, answer.text), answer.headers["Set-Cookie"].partition(";")[0]
 
     def served(self, app_id: str, *, port: int = 0, within: float = 30) -> None:
         """Wait until exactly the app's tasks answer."""
@@ -160,6 +202,12 @@ class Stack:
     @property
     def _agent(self) -> int:
         return self.block.first + 6
+
+
+def _task(app_id: str, text: str) -> str:
+    """The task that an answer of the app names; empty if it is another's."""
+    named = text.partition("(task ")[2].partition(",")[0]
+    return named if f"hello from {app_id} " in text else ""
 
 
 def web(app_id: str, *, port: int, **fields: object) -> Json:

@@ -1,0 +1,136 @@
+"""What goes on, and what comes back, when a part of the pod or the way to Marathon is lost."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.stack import Json, Stack, none_failed, steady, web
+from tests.system.clients import Load
+from tests.system.rig import always, eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+_BACK_WITHIN = 10.0
+_FILE = "/marathon-lb/haproxy.cfg"
+_NOTICED_WITHIN = 45.0  # an event stream that says nothing for 30 s is dead
+
+
+@pytest.fixture
+def shop(pods: Stack) -> Iterator[Json]:
+    """An app of two tasks that the pod serves."""
+    app = web("/shop", port=10001)
+    pods.deploy(app)
+    pods.served("/shop")
+    yield app
+    pods.remove(app)
+
+
+def test_haproxy_serves_on_without_the_sidecar_and_a_new_one_takes_up_what_changed(
+    pods: Stack, load: Load, shop: Json
+) -> None:
+    """It was killed, so that it could tidy nothing up."""
+    steady(load, pods, shop)
+
+    pods.compose("kill", "sidecar")
+    old = pods.tasks("/shop")
+    pods.deploy(shop, instances=4)
+    assert pods.answering("/shop") == old
+    pods.compose("start", "sidecar")
+    pods.served("/shop")
+
+    none_failed(load)
+
+
+def test_haproxys_container_is_back_with_all_apps_in_seconds_when_it_dies(
+    pods: Stack, shop: Json
+) -> None:
+    """From the file that the sidecar keeps for it; new tasks come in as before."""
+    blog = web("/blog", port=10002)
+    pods.deploy(blog)
+    pods.served("/blog")
+    restarts = pods.inspect("haproxy", ".RestartCount")
+
+    pods.kill("haproxy")
+    died = time.monotonic()
+    for app_id in ("/shop", "/blog"):
+        pods.served(app_id, within=_BACK_WITHIN)
+
+    assert time.monotonic() - died < _BACK_WITHIN
+    assert pods.inspect("haproxy", ".RestartCount") == restarts + 1
+    pods.deploy(shop, instances=3)
+    pods.served("/shop")
+    pods.remove(blog)
+
+
+def test_haproxys_container_is_back_with_all_apps_while_there_is_no_sidecar(
+    pods: Stack, shop: Json
+) -> None:
+    """The file in the volume is enough."""
+    eventually(lambda: "shop_10001" in pods.run_in("haproxy", "cat", _FILE), "it is written")
+
+    pods.compose("kill", "sidecar")
+    pods.kill("haproxy")
+    pods.served("/shop", within=_BACK_WITHIN)
+    assert pods.inspect("sidecar", ".State.Running") is False
+    pods.compose("start", "sidecar")
+
+
+def test_a_sidecar_that_dies_is_started_again_and_no_request_fails(
+    pods: Stack, load: Load, shop: Json
+) -> None:
+    """By the engine, as a platform does."""
+    steady(load, pods, shop)
+    restarts = pods.inspect("sidecar", ".RestartCount")
+
+    pods.kill("sidecar")
+    pods.deploy(shop, instances=3)
+    pods.served("/shop")
+
+    none_failed(load)
+    assert pods.inspect("sidecar", ".RestartCount") == restarts + 1
+
+
+def test_no_request_fails_while_marathon_does_not_answer(
+    pods: Stack, load: Load, shop: Json
+) -> None:
+    """It hangs, which is worse than to be gone; what happened meanwhile is taken up after it."""
+    steady(load, pods, shop)
+    old = pods.tasks("/shop")
+
+    pods.compose("pause", "marathon")
+    pods.deploy(shop, instances=4)
+    always(lambda: pods.ask("/shop") in old, "the old tasks answer", seconds=2)
+    pods.compose("unpause", "marathon")
+    pods.served("/shop", within=_NOTICED_WITHIN)
+
+    none_failed(load)
+
+
+def test_no_request_fails_while_the_sidecar_is_cut_off_from_marathon(
+    pods: Stack, load: Load, shop: Json
+) -> None:
+    """It speaks to HAProxy over the volume, and finds the way back by itself."""
+    steady(load, pods, shop)
+    old = pods.tasks("/shop")
+
+    with pods.cut_off("sidecar"):
+        pods.deploy(shop, instances=4)
+        always(lambda: pods.ask("/shop") in old, "the old tasks answer", seconds=2)
+    pods.served("/shop", within=_NOTICED_WITHIN)
+
+    none_failed(load)
+
+
+def test_a_pod_that_was_away_serves_what_there_is_now(pods: Stack, shop: Json) -> None:
+    """Its volume has a file of yesterday: a task of it is gone, and an app is new."""
+    blog = web("/blog", port=10002)
+
+    pods.compose("stop", "--timeout", "25", "haproxy", "sidecar")
+    pods.deploy(shop, env={"RELEASE": "2"})
+    pods.deploy(blog)
+    pods.compose("start", "haproxy", "sidecar")
+
+    for app_id in ("/shop", "/blog"):
+        pods.served(app_id, within=_BACK_WITHIN)
+    pods.remove(blog)
