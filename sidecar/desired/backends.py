@@ -59,16 +59,22 @@ def _made(
     name: BackendName, port: PortPart, overrides: Overrides, problems: list[Problem]
 ) -> Backend:
     pieces = pieces_of(name, port, overrides)
-    extras = () if pieces else extras_of(port, overrides)
+    section = auth_section(name, port)
+    archetype = attrs.evolve(
+        port.archetype,
+        bare=bool(pieces),
+        own_rules=bool(section) and not pieces,
+        extras=() if pieces else extras_of(port, overrides),
+    )
     return Backend(
         name,
         port.app_id,
         port.number,
-        attrs.evolve(port.archetype, bare=bool(pieces), extras=extras),
+        archetype,
         _servers(port, overrides, problems),
         port.kill_grace_seconds,
         traits(port.labels, port.archetype.mode, port.check),
-        auth_section(name, port),
+        section,
         userlist(name, port, overrides),
         pieces,
         raw_servers=replaces_server_line(port, overrides),

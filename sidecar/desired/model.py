@@ -91,7 +91,8 @@ class Archetype:
 
     `balance` is HAProxy's algorithm as it stands in the configuration, from a closed set of forms.
     `check_timeout` is in seconds, one of `CHECK_TIMEOUTS`, and 0 where nothing is checked. A `bare`
-    one leaves its rules to the backend's own section, where some of them are replaced. `extras` are
+    one leaves its rules to the backend's own section, where some of them are replaced. With
+    `own_rules` the backend's own section has further rules, which no request may miss. `extras` are
     replaced rules that only apps with a label have, by a short name of each, sorted.
     """
 
@@ -101,13 +102,14 @@ class Archetype:
     check: Check = attrs.field(default=Check.NONE, order=lambda check: check.value)
     check_timeout: int = 0
     bare: bool = False
+    own_rules: bool = False
     extras: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The name of its `defaults` section, from which spares take theirs."""
         balance = self.balance.translate(_BALANCE_TO_NAME).rstrip("-").lower()
-        words = {"bare": self.bare, "sticky": self.sticky}
+        words = {"bare": self.bare, "own": self.own_rules, "sticky": self.sticky}
         sticky = [*self.extras, *(word for word, said in words.items() if said)]
         checked = [] if self.check is Check.NONE else [f"{self.check.value}{self.check_timeout}s"]
         # The algorithm comes last: a header's name may end in anything, also in "-sticky".

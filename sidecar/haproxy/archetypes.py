@@ -74,7 +74,7 @@ def pool_sizes(
     sizes: PoolSizes,
 ) -> dict[str, int]:
     """How many spares of each archetype; see `PoolSizes`."""
-    use = Counter(backend.archetype for backend in backends if not backend.archetype.bare)
+    use = Counter(backend.archetype for backend in backends if _spares_fit(backend.archetype))
     kinds = {_kind(archetype) for archetype in use}
     expected = [archetype for archetype in _USUAL if _kind(archetype) not in kinds]
     demand = dict(sizes.demand)
@@ -85,8 +85,12 @@ def pool_sizes(
         least = sizes.most if archetype.name in used else 0
         return max(least, sizes.each, min(sizes.limit, grown))
 
-    # A bare one is of use only with a section that no spare has.
-    return {archetype.name: size(archetype) for archetype in archetypes if not archetype.bare}
+    return {each.name: size(each) for each in archetypes if _spares_fit(each)}
+
+
+def _spares_fit(archetype: Archetype) -> bool:
+    """Not where it is of use only with a section that no spare has."""
+    return not (archetype.bare or archetype.own_rules)
 
 
 def _kind(archetype: Archetype) -> tuple[Mode, Check, int]:

@@ -5,6 +5,7 @@ import attrs
 import pytest
 
 from sidecar.desired.model import Archetype, BackendName, Desired, MapName, Mode, Target
+from sidecar.desired.templates.overrides import Overrides
 from sidecar.haproxy.archetypes import PoolSizes, archetypes_of, common_archetypes
 from sidecar.haproxy.config import Layout, Rendered, Renderer
 from sidecar.plan.facts import read_digests
@@ -142,6 +143,24 @@ def test_an_archetype_in_use_is_rendered_beside_the_common_ones(renderer: Render
     assert "cookie mesosphere_server_id insert indirect nocache" in made
     assert all(f"defaults {archetype.name}" in found for archetype in common_archetypes())
     assert "option forwardfor" not in found["defaults tcp-roundrobin"]
+
+
+def test_only_an_archetype_without_text_of_others_lets_requests_skip_rules(
+    renderer: Renderer,
+) -> None:
+    """A password, or what an operator replaced, stands after the rules that most can do without."""
+    locked = attrs.evolve(HTTP, own_rules=True)
+    kept = Overrides.of({"BACKEND_HTTP_OPTIONS": "  http-request deny if { path /no }\n"})
+    backends = [a_backend([], HTTP, "a_1"), a_backend([], locked, "b_2")]
+
+    plain = renderer.render(a_desired(backends), LAYOUT)
+    replaced = renderer.render(attrs.evolve(a_desired(backends), overrides=kept), LAYOUT)
+
+    skip = "http-request allow unless { var(txn.flags) -m found }"
+    assert skip in sections(plain)["defaults http-roundrobin"]
+    assert skip not in sections(plain)["defaults http-own-roundrobin"]
+    assert skip not in replaced.text
+    assert "spare.http-own" not in plain.text
 
 
 def test_a_common_archetype_comes_once_however_many_use_it() -> None:
