@@ -25,6 +25,10 @@ from sidecar.haproxy.master import MasterCli
 LARGEST_LOG = 5 * 1024 * 1024
 _LOG_LINES_SHOWN = 20
 _FILES_BESIDE_CONNECTIONS = 1000  # listeners, checks, sockets, logs
+_TOO_FEW_FILES = "FD limit"
+_MORE_FILES = (
+    "It needs more open files: raise the limit (`ulimit -n`, LimitNOFILE=, a container's nofile)."
+)
 _POLL = 0.02
 _KILL_TAKES = 5.0
 _START_TAKES = 30.0
@@ -117,7 +121,9 @@ def start(binary: str, config: Path, folder: Path, *, timeout: float = _START_TA
         _await_answer(master, state, deadline=deadline)
     except HaproxyError as error:
         _give_up(master, state)
-        raise HaproxyError(f"{error}\n{_log_tail(state.log, log_start)}".rstrip()) from error
+        said = _log_tail(state.log, log_start)
+        hint = f"\n{_MORE_FILES}" if _TOO_FEW_FILES in said else ""
+        raise HaproxyError(f"{error}\n{said}".rstrip() + hint) from error
     except BaseException:
         _give_up(master, state)
         raise
@@ -132,10 +138,14 @@ def open_files_allow(connections: int) -> bool:
 
 def most_connections() -> int | None:
     """How many connections a process that we start may have; None where nothing limits them."""
+    limit = open_files()
+    return None if limit is None else max(0, (limit - _FILES_BESIDE_CONNECTIONS) // 2)
+
+
+def open_files() -> int | None:
+    """How many open files such a process may have; None where nothing limits them."""
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit == resource.RLIM_INFINITY:
-        return None
-    return max(0, (limit - _FILES_BESIDE_CONNECTIONS) // 2)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _found(binary: str) -> str:
@@ -260,6 +270,30 @@ def children(master: Master) -> str:
         return Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text()
     except OSError:
         return ""
+
+
+def orphans(master: Master) -> tuple[int, ...]:
+    """The processes that a master left behind: they are in the session that it led.
+
+    A worker ends by itself when its master is gone, but for one that hangs.
+    """
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(folder.name)
+            if pid != master.pid and os.getsid(pid) == master.pid and not _ended(pid):
+                found.append(pid)
+    return tuple(sorted(found))
+
+
+def end_orphans(master: Master, *, patience: float = _KILL_TAKES) -> None:
+    """Kill what a master left behind, and wait until it is gone."""
+    deadline = time.monotonic() + patience
+    while (pids := orphans(master)) and time.monotonic() < deadline:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_POLL)
 
 
 def stop_softly(master: Master, *, grace: float, patience: float = 5.0) -> signal.Signals | None:

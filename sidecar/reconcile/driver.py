@@ -34,6 +34,7 @@ from sidecar.reconcile.narration import (
     narrate_refusals,
     one_line,
 )
+from sidecar.reconcile.orphans import Orphans
 from sidecar.reconcile.pauses import Pauses
 from sidecar.reconcile.reloads import Reloader
 from sidecar.reconcile.scribe import Page, Scribe
@@ -48,6 +49,7 @@ Certificates = Callable[[Collection[str]], tuple[Certificate, ...]]
 _LOOK_AGAIN = 0.5
 _MOST_PATIENT = 6  # doublings: half a minute
 _LONGEST_PAUSE = 5.0
+_SOON = 15.0  # a reload for which the file of the next start waits
 
 
 class Driver:
@@ -80,12 +82,14 @@ class Driver:
         self._sieve = Sieve(engine, renderer)
         self._reloader = Reloader(engine, gate, clock)
         self._own_ports = own_ports
+        self._orphans = Orphans(engine, clock)
         self._clock = clock
         self._trouble = self._detour = ""
         self._starts = Pauses(_LOOK_AGAIN, _LONGEST_PAUSE, clock)
         self._workers = ""
         self._stuck = 0
         self._refused: tuple[str, ...] = ()
+        self._page_waits = False
         self._told_busy: Mapping[int, str] = {}
         self._cycles = 0
         self._repairs = 0
@@ -121,11 +125,15 @@ class Driver:
             self._engine.write(self._rendered())
             self._start()
             return
-        log.warning("Marathon is away: HAProxy starts from its last file")
+        if not self._trouble:
+            log.warning("Marathon is away: HAProxy starts from its last file")
         try:
             self._start()
+            self._trouble = ""
         except HaproxyError as error:
-            log.error("the last file is of no use", reason=one_line(error))
+            if not self._trouble:
+                log.error("the last file is of no use", reason=one_line(error))
+            self._trouble = one_line(error)
             with contextlib.suppress(HaproxyError):
                 if self._engine.restore_good():
                     log.warning("trying the last one that HAProxy ran")
@@ -260,8 +268,6 @@ class Driver:
         # A server that waits for its streams is asked about twice a second: told once is enough.
         if any(result.outcome == "done" for result in report.results):
             narrate_cycle(report, since=since, now=now, reloads=self._reloader.count)
-        if changed or report.results:
-            self._note_page()
         if self._trouble:
             log.info("HAProxy answers again", worker=report.observed.worker)
         self._trouble = ""
@@ -272,9 +278,14 @@ class Driver:
         self._reloader.plan(report.plan.reasons, now)
         if not self._settled:  # a refused reload's part is wanted still, but cannot be had
             self._settled = not report.plan.reasons or bool(self._reloader.tell().refused)
+        if changed or report.results or self._page_waits:
+            self._note_page()
 
     def _note_page(self) -> None:
-        self._scribe.note(Page(self.desired, self._ports.layout, self._version))
+        """Have the file follow; where a reload is about to write it, sifted before, it waits."""
+        self._page_waits = self._reloader.is_coming(_SOON)
+        if not self._page_waits:
+            self._scribe.note(Page(self.desired, self._ports.layout, self._version))
 
     def pulse(self) -> bool:
         """Look, cheaply, whether HAProxy is still the one we know; whether to follow at once."""
@@ -285,7 +296,7 @@ class Driver:
 
     def start_again(self) -> None:
         """Start our own HAProxy from its last file, if it has ended while Marathon is away."""
-        if self._engine.is_running() or not self._starts.over:
+        if self._engine.is_running() or not self._starts.over or self._orphans.are_awaited():
             return
         self.start(None)
         if not self._engine.is_running():
@@ -298,7 +309,7 @@ class Driver:
         elif not self._trouble:
             log.error("HAProxy does not answer", reason=one_line(error))
         self._trouble = self._trouble or one_line(error)
-        if self._engine.is_running() or not self._starts.over:
+        if self._engine.is_running() or not self._starts.over or self._orphans.are_awaited():
             return
         try:
             # Nobody held its ports meanwhile; one that another program took must not keep it down.
@@ -353,7 +364,7 @@ class Driver:
         reloaded = self._reloader.reload(
             self._rendered(), taken=taken, running_version=self._version
         )
-        if reloaded:
+        if reloaded or self._page_waits:
             # An older page may be on its way to the disk this moment; this one comes after it.
             self._note_page()
         return reloaded

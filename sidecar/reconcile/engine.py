@@ -70,6 +70,15 @@ class Engine:
             return True
         return self._master is not None and process.is_running(self._master)
 
+    def orphans(self) -> tuple[int, ...]:
+        """The processes that our own HAProxy's dead master left behind."""
+        return process.orphans(self._master) if self._master and not self.is_running() else ()
+
+    def end_orphans(self) -> None:
+        """Kill them: nobody can command them any more, and they hold the ports."""
+        if self._master and not self.is_running():
+            process.end_orphans(self._master)
+
     def answers(self) -> bool:
         """Whether HAProxy is there, as cheaply as that can be told: its process, or a socket."""
         if self.placement.own:

@@ -47,6 +47,11 @@ class Reloader:
         self._asked = tuple(dict.fromkeys((*self._asked, *reasons)))
         self._gate.want((*self._planned, *self._asked), self._clock())
 
+    def is_coming(self, seconds: float) -> bool:
+        """Whether a reload is wanted, nothing is known against it, and it is due so soon."""
+        due = self._gate.due()
+        return due is not None and due - self._clock() <= seconds and not self._gate.refused
+
     def due(self) -> float | None:
         """When a reload should happen; None if none is wanted."""
         return self._gate.due()

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.errors import RuntimeUnavailableError
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.plan.observed import ALL_MAPS
 from sidecar.plan.steps import Step
 from sidecar.reconcile.apply import Applier, Result
+from sidecar.reconcile.status import Status
 from tests.conditions import eventually
 from tests.haproxy.driving_rig import (
     ONE,
@@ -115,6 +117,44 @@ def test_a_haproxy_that_ends_while_marathon_is_away_is_started_again(
 
     assert wheel.engine.is_running()
     assert get(service_port).task == ONE
+
+
+def test_a_worker_that_outlives_its_master_is_waited_for_and_killed_if_it_hangs(
+    wheel: Wheel, service_port: int
+) -> None:
+    """Until then nobody is told to free a port that our own HAProxy holds."""
+    worker = wheel.observe().worker
+    os.kill(worker, signal.SIGSTOP)
+    os.kill(wheel.engine.master.processes().master_pid, signal.SIGKILL)
+    eventually(lambda: not wheel.engine.is_running())
+    with capture_logs() as lines:
+        wheel.follow()
+        assert wheel.engine.orphans() == (worker,)
+        assert "free it" not in wheel.driver.tell(Status(0.0)).haproxy_trouble
+        wheel.clock.now += 4
+        eventually(lambda: not wheel.follow())
+
+    assert get(service_port).task == ONE
+    told = [line["event"] for line in lines if line["log_level"] != "info"]
+    assert told == [
+        "HAProxy does not answer",
+        "killed workers that outlived their master",
+        "started HAProxy again",
+    ]
+
+
+def test_that_the_last_file_is_of_no_use_is_told_once(wheel: Wheel) -> None:
+    """It is tried again and again while Marathon is away."""
+    kill(wheel)
+    for name in ("haproxy.cfg", "haproxy.cfg.good"):
+        (Path(wheel.settings.state_dir) / name).write_bytes(GARBAGE)
+    with capture_logs() as lines:
+        for _ in range(3):
+            wheel.driver.start_again()
+            wheel.clock.now += 10
+
+    assert [line["event"] for line in lines].count("the last file is of no use") == 1
+    assert wheel.driver.tell(Status(0.0)).haproxy_trouble
 
 
 def test_a_full_disk_does_not_keep_haproxy_down(

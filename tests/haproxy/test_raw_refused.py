@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.errors import ReloadFailedError
 from sidecar.haproxy import process
 from sidecar.marathon.schema import App, AppId
 from tests.haproxy.driving_rig import (
@@ -140,3 +141,43 @@ def test_an_app_that_is_refused_does_not_stand_in_the_way_of_the_file(
     wheel.scribe.run()
     assert not wheel.scribe.trouble
     assert "no-such-word" not in (Path(wheel.settings.state_dir) / "haproxy.cfg").read_text()
+
+
+def test_the_file_waits_for_a_reload_that_is_coming_and_is_never_refused(
+    wheel: Wheel, ports: dict[str, int]
+) -> None:
+    """What HAProxy refuses is found by the reload; no error about a file is told before it."""
+    wheel.scribe.interrupt()
+    wheel.scribe.run()
+    [number] = free_ports(1)
+    wheel.wants.apps.append(web(number, ports[TWO], name="bad", **NONSENSE))
+    wheel.follow()
+    wheel.clock.now += 0.1
+    wheel.scribe.run()
+    assert not wheel.scribe.trouble
+
+    assert wheel.reload_when_due()  # it was sifted: look again
+    wheel.settle()
+    wheel.scribe.run()
+    assert not wheel.scribe.trouble
+    assert "no-such-word" not in (Path(wheel.settings.state_dir) / "haproxy.cfg").read_text()
+
+
+def test_the_file_does_not_wait_for_a_reload_that_something_stands_in_the_way_of(
+    wheel: Wheel, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next process is to know what commands have done meanwhile."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise ReloadFailedError("it does not load")
+
+    monkeypatch.setattr(wheel.engine, "reload", fails)
+    [number] = free_ports(1)
+    good = {"HAPROXY_0_BIND_OPTIONS": "maxconn 100"}
+    wheel.wants.apps.append(web(number, ports[TWO], name="good", **good))
+    wheel.follow()
+    assert not wheel.reload_when_due()
+
+    wheel.scribe.interrupt()
+    wheel.scribe.run()
+    assert "maxconn 100" in (Path(wheel.settings.state_dir) / "haproxy.cfg").read_text()
