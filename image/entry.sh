@@ -86,6 +86,14 @@ stop_later() {
     kill -TERM "$child" 2>/dev/null || :
 }
 
+# Who names this file, as marathon-lb's /marathon-lb/run, goes without the image's own entry point:
+# somebody has to reap what ends here.
+parent=''
+read -r parent 2>/dev/null <"/proc/$PPID/comm" || :
+if [ "$parent" != tini ] && command -v tini >/dev/null && command -v mlb-entry >/dev/null; then
+    exec tini -s -- mlb-entry "$@"
+fi
+
 role=${1:-}
 case $role in
 haproxy | sidecar)

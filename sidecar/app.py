@@ -18,7 +18,7 @@ from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.files import remove_leftovers
 from sidecar.haproxy.folder import FolderLock
 from sidecar.haproxy.log_relay import LogRelay
-from sidecar.haproxy.process import most_connections
+from sidecar.haproxy.process import most_connections, open_files
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.credentials import Credentials
 from sidecar.marathon.watcher import Backoff, Watcher
@@ -52,6 +52,7 @@ log = structlog.get_logger("sidecar")
 
 _THREADS_TAKE = 3.0
 _SWITCH_AFTER = 0.0005
+_FEW_CONNECTIONS = 500
 _LONGEST_BACKOFF = 30.0
 _BY_SIGNAL = Wake(reload="asked for by a signal")
 
@@ -121,6 +122,9 @@ def _start(
             asked=settings.maxconn,
             most=None if settings.beside else most_connections(),
         )
+    most = None if settings.beside else most_connections()
+    if most is not None and most < _FEW_CONNECTIONS:
+        log.warning("the open-files limit leaves HAProxy few connections", limit=open_files())
     render = assembly.renderer(settings)
     scribe = Scribe(lambda page: write_page(page, render, job.engine))
     resolver = Resolver(mailbox.put, stopping=job.stopping)

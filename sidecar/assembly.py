@@ -18,6 +18,7 @@ from sidecar.haproxy.capabilities import read_program
 from sidecar.haproxy.certificates import CertificateFiles, Refusal
 from sidecar.haproxy.config import Layout, Renderer
 from sidecar.haproxy.folder import StateFolder, socket_path_problem
+from sidecar.haproxy.ports import bind_problem
 from sidecar.haproxy.process import (
     haproxy_version,
     most_connections,
@@ -54,6 +55,9 @@ def placement(settings: Settings) -> Placement:
         if problem:
             raise UsageError(problem)
     own = not settings.beside
+    same_network = own if settings.same_network is None else settings.same_network
+    if same_network and (problem := bind_problem(settings.bind)):
+        raise UsageError(f"--bind {settings.bind} {problem}; give one of this machine, or *")
     binary = haproxy_program(settings)
     if own and binary is None:
         raise UsageError(
@@ -67,7 +71,7 @@ def placement(settings: Settings) -> Placement:
         admin_socket=settings.haproxy_socket or str(folder.path / "admin.sock"),
         master_socket=settings.master_socket or str(folder.master_socket),
         bind=settings.bind,
-        same_network=own if settings.same_network is None else settings.same_network,
+        same_network=same_network,
     )
 
 

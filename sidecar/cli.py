@@ -20,6 +20,7 @@ from sidecar.control import NotRunningError, ask
 from sidecar.desired.model import Problem
 from sidecar.dropin import command as dropin
 from sidecar.errors import SidecarError, UsageError
+from sidecar.marathon.schema import AppId
 from sidecar.reconcile.explainer import BusyError
 from sidecar.settings import Option, Settings, completed, flag, options, variable
 from sidecar.signals import ignore_wishes
@@ -238,10 +239,12 @@ def plan(context: click.Context, settings: Settings) -> None:
 
     Settings that are not given are those of the sidecar that runs in the state folder, if one does.
     """
+    refused: Mapping[AppId, str] = {}
     with contextlib.suppress(NotRunningError):
-        running = ask(settings, "GET", "/state")["settings"]
-        settings = completed(settings, _chosen(context), running)
-    found = inspection.planned(settings)
+        running = ask(settings, "GET", "/state")
+        settings = completed(settings, _chosen(context), running["settings"])
+        refused = inspection.refused(running)
+    found = inspection.planned(settings, refused)
     for problem in found.problems:
         click.echo(_said(problem))
     for command in found.commands:

@@ -69,6 +69,15 @@ def _render(settings: Settings, desired: Desired) -> Rendered:
     return assembly.renderer(settings).render(desired, attrs.evolve(layout, bound=bound))
 
 
+def refused(state: Mapping[str, Any]) -> dict[AppId, str]:
+    """The apps whose raw configuration HAProxy refuses, by the status of a running sidecar."""
+    return {
+        AppId(problem["app"]): problem["reason"]
+        for problem in state["problems"]
+        if problem["field"] == "configuration"
+    }
+
+
 def shown(files: Rendered) -> dict[str, str]:
     """The files that anybody may see, by name, the configuration first."""
     return {CONFIG_FILE: files.text, **files.maps}
@@ -91,8 +100,8 @@ def _certificates(settings: Settings) -> tuple[Certificate, ...]:
     return choose(CertificateFiles(paths).first().good.items())
 
 
-def planned(settings: Settings) -> Planned:
-    """What a sidecar that starts now would do."""
+def planned(settings: Settings, refused: Mapping[AppId, str] | None = None) -> Planned:
+    """What a sidecar that starts now would do, if HAProxy refuses these apps' raw configuration."""
     settings.check()
     layout = assembly.layout(settings)
     where = assembly.placement(settings)
@@ -100,6 +109,7 @@ def planned(settings: Settings) -> Planned:
     observed, can = cycle.observe(), cycle.capabilities
     derivation = _derivation(settings)
     derivation.remember(observed)
+    derivation.refuse(refused or {})
     derivation.update(derivation.snapshot.app_ids())
     desired = attrs.evolve(
         derivation.desired(_ports(settings, layout), observed.incumbents()),

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from sidecar.haproxy.files import write_atomically
 from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.ports import busy_ports
 from sidecar.haproxy.process import adopt
+from sidecar.plan.ports import read_ranges
+from sidecar.reconcile.narration import by_reason
 from sidecar.settings import Settings
 
 _FRONTENDS = {"http_port": 8000, "https_port": 8443, "appid_port": 9091, "stats_port": 9090}
@@ -44,14 +46,15 @@ def run(settings: Settings, *, chosen: frozenset[str]) -> None:
     settings.check()
     StateFolder(Path(settings.state_dir)).make()
     settings = _with_free_ports(settings, chosen)
+    busy = _busy_service_ports(settings)
     if "marathon" in chosen:
-        app.run(settings, ready=lambda: _say(settings, local=False))
+        app.run(settings, ready=lambda: _say(settings, busy, local=False))
         return
     # The example apps have health checks, and a task that is not up yet should get no request.
     settings = attrs.evolve(settings, health_check=True)
     with _local_marathon() as url:
         settings = attrs.evolve(settings, marathon=(url,))
-        app.run(settings, ready=lambda: _say(settings, local=True))
+        app.run(settings, ready=lambda: _say(settings, busy, local=True))
 
 
 def _at_home(settings: Settings, chosen: frozenset[str]) -> Settings:
@@ -64,6 +67,13 @@ def _at_home(settings: Settings, chosen: frozenset[str]) -> Settings:
             raise UsageError(f"{folder} belongs to somebody else; give --state-dir DIR")
         settings = attrs.evolve(settings, state_dir=str(folder))
     return settings
+
+
+def _busy_service_ports(settings: Settings) -> Mapping[int, str]:
+    """Those that cannot be bound, and why; they are left out."""
+    if adopt(Path(settings.state_dir)) is not None:
+        return {}  # they are its own
+    return busy_ports(settings.bind, sorted(read_ranges(settings.service_ports)))
 
 
 def _with_free_ports(settings: Settings, chosen: frozenset[str]) -> Settings:
@@ -159,7 +169,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
             pipe.close()
 
 
-def _say(settings: Settings, *, local: bool) -> None:
+def _say(settings: Settings, busy: Mapping[int, str], *, local: bool) -> None:
     """Print every address, and a few commands to try from a second shell."""
     here = "127.0.0.1" if settings.bind == "*" else settings.bind
     web, url = f"http://{here}:{settings.http_port}", settings.marathon[0]
@@ -169,6 +179,8 @@ def _say(settings: Settings, *, local: bool) -> None:
     say(f"  virtual hosts     {web}   https://{here}:{settings.https_port}")
     say(f"  app ids           http://{here}:{settings.appid_port}   (X-Marathon-App-Id)")
     say(f"  service ports     {here}:{settings.service_ports}")
+    for why, ports in by_reason(busy).items():
+        say(f"                    but for {ports}: left out, since each {why}")
     say(f"  statistics        http://{here}:{settings.stats_port}/haproxy?stats")
     if settings.web_port:
         own = "127.0.0.1" if settings.web_bind == "*" else settings.web_bind

@@ -47,7 +47,10 @@ def _written(name: str, text: str, folder: Path) -> Path:
     except PemError as error:
         raise UsageError(f"{name} cannot be served: {error}") from None
     except (StateFolderError, OSError) as error:
-        raise UsageError(f"{name} cannot be put into a file: {error}") from error
+        raise UsageError(
+            f"{name} cannot be put into the file {place}: {_why(error)}; MLB_SSL_DIR names another"
+            " folder for it"
+        ) from error
     return place
 
 
@@ -71,5 +74,14 @@ def _make(place: Path) -> str:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(place, make_self_signed("marathon-lb-sidecar"))
     except (StateFolderError, OSError) as error:
-        return f"no certificate at {place}: {error}"
+        return (
+            f"no certificate is made at {place}: {_why(error)}; one in the state folder is served."
+            " MLB_SSL_DIR names another folder, --ssl-certs certificates of yours"
+        )
     return ""
+
+
+def _why(error: Exception) -> str:
+    """The system's words alone: what to do about it is another thing than in the state folder."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return (cause.strerror if isinstance(cause, OSError) else "") or str(error)

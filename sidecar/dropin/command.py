@@ -15,11 +15,13 @@ from sidecar.dropin.certificates import certificate_paths
 from sidecar.dropin.manual import chapters, manual
 from sidecar.dropin.translation import Translation, translate
 from sidecar.errors import UsageError
+from sidecar.haproxy.proxies import Proxies
 from sidecar.settings import Settings
 
 log = structlog.get_logger("sidecar")
 
 _DEV_LOG = "/dev/log"
+_OPTIONS = "HAPROXY_GLOBAL_DEFAULT_OPTIONS"
 
 Reader = Callable[[Sequence[str], Mapping[str, Any]], Settings]
 """Reads our own flags and variables, on top of other defaults; it sets up the log too."""
@@ -40,6 +42,8 @@ def carry_out(mode: str, words: Sequence[str], read: Reader, say: Callable[[str]
         raise UsageError("no group is given; use --group NAME, or --group '*' for all apps")
     for note in asked.notes:
         log.info("a flag means nothing here", flag=note)
+    if settings.default_options == os.environ.get(_OPTIONS):
+        Proxies.read(settings.default_options, "", source=_OPTIONS)
     if asked.dry:
         rendered, problems = inspection.rendered(settings, skeleton=False)
         say(rendered.text.rstrip("\n"))

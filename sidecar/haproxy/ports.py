@@ -76,6 +76,29 @@ def _is_listened_at(host: str, port: int) -> bool:
         return False
 
 
+def bind_problem(address: str) -> str:
+    """Why nothing can be bound at what a setting names; empty if it can.
+
+    It may be a name; an empty text or `*` is every IPv4 address.
+    """
+    if address in {"", "*"}:
+        return ""
+    host = address.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except UnicodeError:  # no name of a host can be so
+            return "is no address, and no name of one"
+        except socket.gaierror as error:
+            return f"is no address, and no name of one: {error.strerror}"
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                return "is no address of this machine"
+            return f"cannot be bound: {error.strerror}"
+    return ""
+
+
 def address_problem(address: str) -> str:
     """Why no port of this address can be bound; empty if it can, and for what is no IP address."""
     try:

@@ -39,8 +39,8 @@ class Proxies:
     log: str = ""
 
     @classmethod
-    def read(cls, options: str, log: str) -> "Proxies":
-        """Read the settings' texts.
+    def read(cls, options: str, log: str, *, source: str = "--default-options") -> "Proxies":
+        """Read the settings' texts; `source` is where the options were given.
 
         Raises:
             UsageError: an option that HAProxy does not have or that would break the skeleton.
@@ -49,7 +49,7 @@ class Proxies:
         unknown = [name for name in names if name not in KNOWN]
         if unknown:
             raise UsageError(
-                f"--default-options has {unknown[0]!r}, which is none of {', '.join(sorted(KNOWN))}"
+                f"{source} has {unknown[0]!r}, which is none of {', '.join(sorted(KNOWN))}"
             )
         if log and not _LOG.fullmatch(log):
             raise UsageError(

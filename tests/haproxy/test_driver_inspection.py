@@ -107,6 +107,27 @@ def test_the_plan_shows_why_a_reload_would_be_wanted(
     assert lines[0] == "reload: section: HTTP is not what the settings ask for"
 
 
+def test_what_haproxy_refuses_is_no_reason_for_a_reload(
+    wheel: Wheel, marathon: Callable[..., str]
+) -> None:
+    """A sidecar that runs has said so; without one, nobody has tried it yet."""
+    [number] = free_ports(1)
+    bad = the_app(wheel, 31003, HAPROXY_0_BIND_OPTIONS="no-such-word")
+    bad |= {"id": "/bad", "portDefinitions": [{"port": number}]}
+    settings = attrs.evolve(wheel.settings, marathon=(marathon(the_app(wheel, 31001), bad),))
+    state = {"problems": [
+        {"app": "/bad", "field": "configuration", "reason": "HAProxy refuses it: no-such-word"},
+        {"app": "/web", "field": "HAPROXY_0_MODE", "reason": "is neither"},
+    ]}  # fmt: skip
+
+    assert inspection.planned(settings).reasons
+    found = inspection.planned(settings, inspection.refused(state))
+    assert (found.reasons, found.commands) == ((), ())
+    assert [str(each) for each in found.problems] == [
+        "app /bad: configuration: HAProxy refuses it: no-such-word"
+    ]
+
+
 def test_maps_are_shown_with_true_names(wheel: Wheel) -> None:
     """Also those that nobody asked for by name; ranks stay."""
     (other,) = free_ports(1)

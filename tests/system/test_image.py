@@ -304,6 +304,27 @@ def test_commands_of_the_sidecar_are_handed_on() -> None:
     assert f"no sidecar answers at {folder}/sidecar.sock" in done.stderr
 
 
+def test_who_names_the_entry_point_itself_has_tini_before_it() -> None:
+    """As marathon-lb's /marathon-lb/run is named; with tini there already it comes once."""
+    with short_folder() as folder:
+        tini, entry = folder / "tini", folder / "mlb-entry"
+        tini.write_text(f'#!/bin/sh\necho "$1 $2 $3" >>{folder}/said\nshift 2\n"$@"\n')
+        tini.chmod(0o755)
+        entry.symlink_to(_ENTRY)
+        usual = environment(folder)
+        done = subprocess.run(
+            [str(entry), "--version"],
+            env={**usual, "PATH": f"{folder}{os.pathsep}{usual['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+
+        assert done.stdout.startswith("mlb-sidecar, version")
+        assert (folder / "said").read_text() == "-s -- mlb-entry\n"
+
+
 def test_the_health_check_says_where_nobody_answers() -> None:
     """It names the address."""
     with short_folder() as folder:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.system import rig as system
 from tests.system.apps import labelled, web
-from tests.system.clients import command
+from tests.system.clients import COMMAND, command
 from tests.system.rig import free_ports, short_folder
 
 pytestmark = pytest.mark.timeout(60)
@@ -23,6 +23,8 @@ pytestmark = pytest.mark.timeout(60)
         (["--haproxy-socket", "/run/admin.sock"], "go together"),
         (["--auth-credentials", "nobody"], "must be USER:PASSWORD"),
         (["--bind", "127.0.0.1;"], "--bind"),
+        (["--bind", "no.such..host"], "--bind no.such..host is no address, and no name of one"),
+        (["--bind", "203.0.113.7"], "--bind 203.0.113.7 is no address of this machine"),
         (["--stats-port", "0"], "is not a port"),
         (["--http-port", "9090"], "two frontends have the same port"),
         (["--silence", "0"], "must be more than 0 seconds"),
@@ -45,6 +47,26 @@ def test_wrong_arguments_end_with_code_2_and_one_sentence(
         assert says in done.stderr
         assert "Traceback" not in done.stderr
         assert list(folder.iterdir()) == []
+
+
+def test_too_few_open_files_are_said_with_what_to_do() -> None:
+    """Before HAProxy is started, and where it does not start because of it."""
+    with short_folder() as folder:
+        words = ("run", "--state-dir", str(folder), "--bind", "127.0.0.1", *free_ports().flags)
+        done = subprocess.run(
+            [
+                *("sh", "-c", 'ulimit -n 256; exec "$@"', "sh", COMMAND, *words),
+                *("-m", "http://127.0.0.1:9", "--patience", "0.1"),
+            ],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "the open-files limit leaves HAProxy few connections limit=256" in done.stderr
+    assert "FD limit" in done.stderr
+    assert done.stderr.endswith(
+        "raise the limit (`ulimit -n`, LimitNOFILE=, a container's nofile).\n"
+    )
 
 
 @pytest.mark.parametrize("path", ["/proc/nobody", "/dev/null", "/dev/null/below"])

@@ -169,12 +169,24 @@ def test_every_address_is_said(
     settings = Settings(
         marathon=("http://127.0.0.1:8123",), bind="*", http_port=8001, state_dir=str(folder)
     )
-    show._say(settings, local=local)
+    show._say(settings, {}, local=local)
 
     said = capsys.readouterr().out
+    assert "left out" not in said
     assert "http://127.0.0.1:8001" in said
     assert "https://127.0.0.1:443" in said
     assert "http://127.0.0.1:8123" in said
     assert str(folder) in said
     assert "127.0.0.1:10000-10100" in said
     assert ("curl -H 'Host: hello.localhost'" in said) == local
+
+
+def test_service_ports_that_are_taken_are_said_beside_the_others(
+    folder: Path, taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another balancer may have the usual range."""
+    settings = at(folder, service_ports=f"{taken}")
+    show._say(settings, show._busy_service_ports(settings), local=True)
+
+    said = capsys.readouterr().out
+    assert f"but for {taken}: left out, since each is in use by another process" in said

@@ -62,7 +62,9 @@ def test_what_is_no_certificate_is_refused_by_the_variables_name(tmp_path: Path)
 def test_a_folder_that_cannot_be_written_is_an_error_for_what_was_given(tmp_path: Path) -> None:
     """There is a file where it should be."""
     (tmp_path / "ssl").touch()
-    with pytest.raises(UsageError, match="HAPROXY_SSL_CERT cannot be put into a file"):
+    with pytest.raises(
+        UsageError, match=r"HAPROXY_SSL_CERT cannot be put into the file .*: .*MLB_SSL_DIR"
+    ):
         certificate_paths((), {"HAPROXY_SSL_CERT": PEM}, str(tmp_path / "ssl"))
 
 
@@ -99,4 +101,5 @@ def test_a_known_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
     found, trouble = certificate_paths((), {}, str(tmp_path / "ssl"))
     assert found == ()
-    assert trouble.startswith(f"no certificate at {tmp_path}/ssl/cert.pem: ")
+    assert trouble.startswith(f"no certificate is made at {tmp_path}/ssl/cert.pem: File exists;")
+    assert "choose another state folder" not in trouble

@@ -130,6 +130,17 @@ def test_wrong_words_end_with_code_2_and_one_sentence(words: tuple[str, ...], sa
     assert says in line
 
 
+@pytest.mark.parametrize("words", [("sse", "--group", "a"), ("poll", "--dry", "--group", "a")])
+def test_default_options_that_haproxy_does_not_have_are_named_by_their_variable(
+    words: tuple[str, ...],
+) -> None:
+    """Nobody has given our flag."""
+    result = call(*words, HAPROXY_GLOBAL_DEFAULT_OPTIONS="redispatch,bogus")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("mlb-sidecar: HAPROXY_GLOBAL_DEFAULT_OPTIONS has 'bogus'")
+
+
 def test_dry_prints_the_configuration_and_touches_nothing(tmp_path: Path) -> None:
     """The apps of now are in it; a secret is not."""
     folder = tmp_path / "state"
