@@ -28,7 +28,7 @@ from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.description import describe
 from sidecar.reconcile.driver import Driver
-from sidecar.reconcile.engine import Engine
+from sidecar.reconcile.engine import Engine, Placement
 from sidecar.reconcile.explainer import Explainer
 from sidecar.reconcile.fetch import Fetcher
 from sidecar.reconcile.gate import ReloadGate
@@ -46,6 +46,8 @@ from sidecar.supervision import Supervisor
 from sidecar.web.control import ControlServer
 from sidecar.web.health import health_pages
 from sidecar.web.listener import Listener
+from sidecar.web.page.sampler import Sampler
+from sidecar.web.page.status_pages import StatusPages
 from sidecar.web.pages import Pages
 
 log = structlog.get_logger("sidecar")
@@ -69,6 +71,7 @@ class _Job:
     mailbox: Mailbox[Message]
     published: Published[Status]
     next_sequence: Callable[[], int]
+    sampler: Sampler
 
 
 def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
@@ -97,6 +100,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
             Mailbox(_key),
             Published(Status(started=time.time(), ticked=time.monotonic())),
             _sequence(),
+            Sampler(_connecting(where), supervisor.stopping),
         )
         with signals.heeded(supervisor.request_stop):
             scribe = _start(job, supervisor, signals, _listener(job))
@@ -138,6 +142,7 @@ def _start(
     supervisor.start("control", control.run, interrupt=control.interrupt)
     if listener is not None:
         supervisor.start("pages", listener.run, interrupt=listener.interrupt)
+        supervisor.start("sampler", job.sampler.run, interrupt=job.sampler.interrupt)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
     supervisor.start("writer", writer.run, interrupt=mailbox.close)
     supervisor.start("fetcher", fetcher.run, interrupt=fetcher.interrupt)
@@ -242,12 +247,8 @@ def _cycle(job: _Job) -> Cycle:
 
 def _control(job: _Job) -> ControlServer:
     def state() -> dict[str, Any]:
-        trouble = getattr(job.authority, "trouble", "")
-        told = {
-            "settings": shown(job.settings),
-            "credentials_trouble": trouble,
-            "templates_trouble": job.templates.trouble,
-        }
+        troubles = {f"{name}_trouble": text for name, text in _troubles(job).items()}
+        told = {"settings": shown(job.settings), **troubles}
         return {**describe(job.published.get()), **told}
 
     explainer = _explainer(job)
@@ -272,24 +273,39 @@ def _listener(job: _Job) -> Listener | None:
     settings = job.settings
     if not settings.web_port:
         return None
-    listener = Listener(settings.web_bind, settings.web_port, _pages(job))
-    log.info("pages", at=listener.url, paths=" ".join(sorted(_pages(job))))
+    pages = _pages(job)
+    listener = Listener(settings.web_bind, settings.web_port, pages)
+    log.info("pages", at=listener.url, paths=" ".join(sorted(pages)))
     return listener
 
 
 def _pages(job: _Job) -> Pages:
     """All pages of the operator's port."""
-    return {**health_pages(job.published, job.engine.answers)}
+    status = StatusPages(
+        job.published, job.sampler, _explainer(job).explain, lambda: _troubles(job)
+    )
+    return {**health_pages(job.published, job.engine.answers), **status.pages()}
+
+
+def _troubles(job: _Job) -> dict[str, str]:
+    """What is wrong with what the operator gave; empty texts for nothing."""
+    trouble: str = getattr(job.authority, "trouble", "")
+    return {"credentials": trouble, "templates": job.templates.trouble}
 
 
 def _explainer(job: _Job) -> Explainer:
-    where, settings = job.engine.placement, job.settings
+    settings = job.settings
     return Explainer(
         job.mailbox.put,
         job.published,
-        lambda: RuntimeApi(where.admin_socket, master=where.master_socket),
+        _connecting(job.engine.placement),
         Doors(settings.http_port or None, settings.https_port or None),
     )
+
+
+def _connecting(where: Placement) -> Callable[[], RuntimeApi]:
+    """How those that only ask reach HAProxy: by a conversation of their own each time."""
+    return lambda: RuntimeApi(where.admin_socket, master=where.master_socket)
 
 
 def _stop(job: _Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool) -> None:

@@ -12,7 +12,10 @@ import tempfile
 from pathlib import Path
 
 _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-_BROUGHT = ("haproxy/haproxy.cfg.j2", "lua/endpoints.lua")
+_BROUGHT = (
+    *("share/haproxy/haproxy.cfg.j2", "share/lua/endpoints.lua"),
+    *("web/page/templates/status.html.j2", "web/page/static/page.js"),
+)
 _TIMEOUT = 300
 
 
@@ -24,8 +27,8 @@ def main() -> int:
         wheel = next(folder.glob("*.whl"))
         installed = folder / "installed"
         _run(*_PIP, "install", "--no-deps", "--target", str(installed), str(wheel))
-        share = installed / "sidecar" / "share"
-        missing = [each for each in _BROUGHT if not (share / each).is_file()]
+        package = installed / "sidecar"
+        missing = [each for each in _BROUGHT if not (package / each).is_file()]
         if missing:
             print(f"the wheel lacks {', '.join(missing)}", file=sys.stderr)
             return 1

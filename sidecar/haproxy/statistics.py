@@ -11,15 +11,15 @@ import attrs
 from sidecar.errors import ReplyError
 
 FRONTENDS, BACKENDS, SERVERS = 1, 2, 4
-_COLUMNS = ("pxname", "svname", "scur", "rate", "status", "hrsp_5xx", "check_status", "last_chk")
+_COLUMNS = ("pxname", "svname", "scur", "rate", "status", "act", "check_status", "last_chk")
 
 
 @attrs.frozen
 class Counted:
     """One frontend (`name` is FRONTEND), backend (BACKEND) or server.
 
-    `streams` are in progress now, `rate` those of the last second, `failures` answers with 5xx
-    since it began. `check` says how HAProxy's last health check ended, if there was one.
+    `streams` are in progress now, `rate` those that came in the last second, `up` the servers of a
+    backend that get requests. `check` says how HAProxy's last health check ended, if there was one.
     """
 
     proxy: str
@@ -27,7 +27,7 @@ class Counted:
     streams: int
     rate: int
     status: str
-    failures: int
+    up: int
     check: str
 
 
@@ -58,7 +58,7 @@ def _counted(rows: Iterator[list[str]], columns: Sequence[int]) -> Iterator[Coun
     for row in rows:
         if not row:
             continue
-        proxy, name, streams, rate, status, failures, check, last = [row[each] for each in columns]
+        proxy, name, streams, rate, status, up, check, last = [row[each] for each in columns]
         said = f"{check.removeprefix('* ')} {last}".strip() if check else ""
         yield Counted(
             proxy,
@@ -66,6 +66,6 @@ def _counted(rows: Iterator[list[str]], columns: Sequence[int]) -> Iterator[Coun
             int(streams or 0),
             int(rate or 0),
             status,
-            int(failures or 0),
+            int(up or 0),
             said,
         )

@@ -26,6 +26,7 @@ from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle, CycleReport
 from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.gate import ReloadGate
+from sidecar.reconcile.history import Historian
 from sidecar.reconcile.narration import (
     narrate_busy,
     narrate_cycle,
@@ -80,6 +81,7 @@ class Driver:
         self._assigned = assigned
         self._scribe = scribe
         self._sieve = Sieve(engine, renderer)
+        self._historian = Historian()
         self._reloader = Reloader(engine, gate, clock)
         self._own_ports = own_ports
         self._orphans = Orphans(engine, clock)
@@ -267,6 +269,7 @@ class Driver:
         )
         # A server that waits for its streams is asked about twice a second: told once is enough.
         if any(result.outcome == "done" for result in report.results):
+            self._historian.cycle(report, since=since, now=now)
             narrate_cycle(report, since=since, now=now, reloads=self._reloader.count)
         if self._trouble:
             log.info("HAProxy answers again", worker=report.observed.worker)
@@ -392,6 +395,7 @@ class Driver:
 
     def tell(self, status: Status) -> Status:
         """The status, with all that is known here."""
+        reloads = self._reloader.tell()
         return attrs.evolve(
             status,
             haproxy_answers=self.observed is not None and not self._trouble,
@@ -401,7 +405,8 @@ class Driver:
             maxconn=self._cycle.info.get("Maxconn", ""),
             desired=self.desired,
             observed=self.observed,
-            reloads=self._reloader.tell(),
+            reloads=reloads,
+            history=self._historian.tell(reloads),
             haproxy_trouble=self._trouble or self._detour,
             file_trouble=self._scribe.trouble,
             refused_steps=self._refused,

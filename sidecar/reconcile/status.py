@@ -36,6 +36,39 @@ class Reloads:
 
 
 @attrs.frozen
+class CycleTold:
+    """A cycle that changed something: when (seconds since the epoch), what, and how long it took.
+
+    `since_event` is in seconds too, None where no event was its cause.
+    """
+
+    at: float
+    what: str
+    commands: int
+    seconds: float
+    since_event: float | None
+    reasons: tuple[str, ...] = ()
+    """Why it wants a reload."""
+
+
+@attrs.frozen
+class ReloadTold:
+    """A reload, or one that failed, and why."""
+
+    at: float
+    why: str
+    failed: bool = False
+
+
+@attrs.frozen
+class History:
+    """The last of each, the newest first."""
+
+    cycles: tuple[CycleTold, ...] = ()
+    reloads: tuple[ReloadTold, ...] = ()
+
+
+@attrs.frozen
 class Status:
     """All that `status`, `plan` and `maps` show."""
 
@@ -53,6 +86,7 @@ class Status:
     observed: Observed | None = None
     freshness: Freshness = Freshness()
     reloads: Reloads = Reloads()
+    history: History = History()
     hold: Hold | None = None
     haproxy_trouble: str = ""
     file_trouble: str = ""

@@ -60,7 +60,7 @@ class Listener:
 
     def _application(self, environ: Mapping[str, Any], start: Start) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
-        answer = self._answer(method, environ["PATH_INFO"], environ.get("QUERY_STRING", ""))
+        answer = self._answer(method, environ)
         status = answer.status
         size = ("Content-Length", str(len(answer.body)))
         start(
@@ -69,7 +69,8 @@ class Listener:
         )
         return [] if method == "HEAD" else [answer.body]
 
-    def _answer(self, method: str, path: str, query: str) -> Answer:
+    def _answer(self, method: str, environ: Mapping[str, Any]) -> Answer:
+        path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
         page = self._pages.get(path)
         if page is None:
             here = " ".join(sorted(self._pages))
@@ -83,7 +84,7 @@ class Listener:
         except ValueError:
             return Answer.of_text("too many parameters\n", HTTPStatus.BAD_REQUEST)
         try:
-            return page(Request(path, dict(pairs)))
+            return page(Request(path, dict(pairs), environ.get("HTTP_ACCEPT", "")))
         except Exception:  # a page that fails is no reason to end what keeps traffic going
             log.exception("page failed", path=path)
             return Answer.of_text(

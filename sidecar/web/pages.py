@@ -18,6 +18,8 @@ class Request:
 
     path: str
     query: Mapping[str, str] = attrs.field(factory=dict)
+    accept: str = ""
+    """The kinds of answers that the client takes, as it says it."""
 
 
 @attrs.frozen
