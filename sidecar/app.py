@@ -242,7 +242,12 @@ def _cycle(job: _Job) -> Cycle:
     """One that drives HAProxy, or one that only looks: a thread has its own."""
     where = job.engine.placement
     state_dir = assembly.layout(job.settings).state_dir
-    return Cycle(where.admin_socket, state_dir, master=where.master_socket)
+    return Cycle(
+        where.admin_socket,
+        state_dir,
+        master=where.master_socket,
+        starts_down=job.settings.init_state == "down",
+    )
 
 
 def _control(job: _Job) -> ControlServer:

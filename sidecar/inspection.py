@@ -120,6 +120,7 @@ def planned(settings: Settings, refused: Mapping[AppId, str] | None = None) -> P
         observed,
         assembly.renderer(settings).expected(desired, layout),
         abilities=can.abilities,
+        starts_down=settings.init_state == "down",
         protected=derivation.without_form(),
     )
     return Planned(

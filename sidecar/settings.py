@@ -107,6 +107,12 @@ class Settings:
     health_check: bool = _switch(
         "Apps", "Only tasks that Marathon's health checks call alive.", short="-H"
     )
+    init_state: str = _option(
+        "up",
+        "Apps",
+        "What a new task is until HAProxy's own health checks have found it well: up or down.",
+        choices=("up", "down"),
+    )
     skip_app: str = _option(
         "", "Apps", "An app id that is never taken: the balancer's own.", metavar="ID"
     )

@@ -281,9 +281,9 @@ def _changed(
     has_streams: bool,  # noqa: FBT001 (private, and the only flag)
 ) -> ObservedServer | None:
     match step:
-        case EnableServer(checked=checked):
+        case EnableServer(checked=checked, down=down):
             checked = server.checked or checked
-            return attrs.evolve(server, state=State.READY, usable=True, checked=checked)
+            return attrs.evolve(server, state=State.READY, usable=not down, checked=checked)
         case RaiseServer():
             return attrs.evolve(server, usable=server.state is State.READY)
         case StopServer():

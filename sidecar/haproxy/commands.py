@@ -59,12 +59,14 @@ def encode(  # noqa: C901, PLR0912 (a flat list of cases)
             words += ["weight", str(server.weight)] if server.weight != 1 else []
             words += ["cookie", server.cookie] if server.cookie else []
             return (_command(*words, *server.keywords),)
-        case EnableServer(backend, name, checked):
+        case EnableServer(backend, name, checked, down):
             # `check` alone does nothing at a server that came at run time.
             checks = [_command("enable", "health", f"{backend}/{name}")] if checked else []
-            return (*checks, _state(backend, name, "ready"))
+            # `health down` before `ready` would be forgotten.
+            after = [_health(backend, name, "down")] if down else []
+            return (*checks, _state(backend, name, "ready"), *after)
         case RaiseServer(backend, name):
-            return (_command("set", "server", f"{backend}/{name}", "health", "up"),)
+            return (_health(backend, name, "up"),)
         case StopServer(backend, name):
             return (_state(backend, name, "maint"),)
         case MoveServer(backend, name, address, port):
@@ -185,6 +187,10 @@ def _delete(backend: str, name: str, capabilities: Capabilities, *, cut: bool) -
         if capabilities.late_idle_connections:
             commands += [_state(backend, name, "drain"), _state(backend, name, "maint")]
     return (*commands, _command("del", "server", target))
+
+
+def _health(backend: str, name: str, health: str) -> str:
+    return _command("set", "server", f"{backend}/{name}", "health", health)
 
 
 def _state(backend: str, name: str, state: str) -> str:

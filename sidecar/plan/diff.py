@@ -11,7 +11,7 @@ from functools import partial
 
 import attrs
 
-from sidecar.desired.model import Backend, Desired, ServerName
+from sidecar.desired.model import Backend, Desired, Server, ServerName
 from sidecar.marathon.schema import AppId
 from sidecar.plan import certificates, making, maps, reasons, servers, traits
 from sidecar.plan.abilities import LEAST, Abilities
@@ -38,6 +38,7 @@ def plan(
     protected: Collection[AppId] = (),
     stubborn: Collection[str] = (),
     lasting: Collection[str] = (),
+    starts_down: bool = False,
     whole: bool = True,
 ) -> Plan:
     """The steps and reload reasons that make `observed` what is `desired`; empty if it is.
@@ -47,6 +48,7 @@ def plan(
     `protected` apps lose nothing that HAProxy has for them, as long as what they want is not known.
     `stubborn` maps (files) are those of which some entry could not be changed by itself.
     `lasting` backends, of those that can be made at run time, cannot be deleted.
+    `starts_down` has new tasks wait for HAProxy's checks before they get requests.
     Not `whole` are `desired` and `observed` where `scope` has cut both.
     """
     missing = [file for file in ALL_MAPS if file not in observed.maps]
@@ -58,10 +60,17 @@ def plan(
     allocation = (making.settle if makes_backends else allocate)(desired.backends, observed, waits)
     phases, protected_apps = Phases(), frozenset(protected)
     largest = abilities.largest_certificate
+    proven = _proven(observed) if starts_down else None
     unmade = [
         *certificates.look_after(phases, desired, observed, largest=largest),
         *_bring_in(
-            phases, desired, observed, allocation, abilities=abilities, protected=protected_apps
+            phases,
+            desired,
+            observed,
+            allocation,
+            abilities=abilities,
+            protected=protected_apps,
+            proven=proven,
         ),
     ]
     kept = {
@@ -109,8 +118,13 @@ def _bring_in(
     *,
     abilities: Abilities,
     protected: Collection[AppId],
+    proven: Collection[ServerName] | None,
 ) -> list[Reason]:
     """Claim, or make, every backend's place and bring its servers in; why some wait."""
+
+    def is_untried(server: Server) -> bool:
+        return proven is not None and server.name not in proven
+
     unmade = []
     for name, place in sorted(allocation.location.items()):
         backend = desired.backends[name]
@@ -120,8 +134,18 @@ def _bring_in(
         if reason is not None and servers.need_making(place, backend.servers, observed):
             unmade.append(reason)
         else:
-            servers.bring_in(phases, place, backend.servers, observed)
+            servers.bring_in(phases, place, backend.servers, observed, untried=is_untried)
     return unmade
+
+
+def _proven(observed: Observed) -> frozenset[ServerName]:
+    """The tasks that HAProxy has found well somewhere: they do not wait where they move to."""
+    return frozenset(
+        server.name
+        for there in observed.backends.values()
+        for server in there.values()
+        if server.trusted
+    )
 
 
 def _claim(

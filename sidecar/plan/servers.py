@@ -7,7 +7,7 @@ stays is called healthy before the last server goes that was.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import attrs
 
@@ -32,16 +32,29 @@ _STAND_IN = "_again"
 _STAND_IN_ID_OFFSET = 2**30
 
 
-def bring_in(phases: Phases, place: str, wanted: Sequence[Server], observed: Observed) -> None:
-    """Make every wanted server exist in `place`, as it should be, enabled or in maint."""
+def bring_in(
+    phases: Phases,
+    place: str,
+    wanted: Sequence[Server],
+    observed: Observed,
+    *,
+    untried: Callable[[Server], bool],
+) -> None:
+    """Make every wanted server exist in `place`, as it should be, enabled or in maint.
+
+    One that is `untried` gets requests only when a check of HAProxy's has found it well.
+    """
     there = observed.backends.get(place, {})  # a place that is still to be made has none
     again: list[Server] = []
     for server in wanted:
         current = there.get(server.name)
         if current is None:
-            phases.additions += _add(place, server, observed)
+            phases.additions += _add(place, server, observed, down=untried(server))
         elif _must_be_made_anew(place, server, current, observed):
-            again.append(server)
+            # One that is not to serve hands over first, as others do; then it is made anew.
+            stops = _withdraw(place, server, current)
+            phases.stops += stops
+            again += [] if stops else [server]
         else:
             phases.additions += _adjust(place, server, current)
             phases.stops += _withdraw(place, server, current)
@@ -117,12 +130,15 @@ def ledger_key(place: str, name: ServerName) -> str:
     return f"{place}/{name}"
 
 
-def _add(place: str, server: Server, observed: Observed) -> list[ServerStep | MapStep]:
+def _add(
+    place: str, server: Server, observed: Observed, *, down: bool
+) -> list[ServerStep | MapStep]:
     """Note, make, enable: a server whose making was cut short is noted, and in maint."""
+    enable = EnableServer(place, server.name, checked=server.checked, down=down and server.checked)
     return [
         *_note(place, server, observed),
         AddServer(place, server),
-        *([] if server.in_maint else [EnableServer(place, server.name, checked=server.checked)]),
+        *([] if server.in_maint else [enable]),
     ]
 
 
@@ -192,7 +208,7 @@ def _make_anew(
     if there[server.name].state is not State.MAINT:
         steps.append(StopServer(place, server.name))
     steps.append(DeleteServer(place, server.name))
-    steps += _add(place, server, observed)
+    steps += _add(place, server, observed, down=False)
     if stand_in is not None:
         steps += _dismiss(place, stand_in, observed)
     return steps

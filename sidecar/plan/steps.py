@@ -18,11 +18,15 @@ class AddServer:
 
 @attrs.frozen
 class EnableServer:
-    """Let a server get requests, at once; and have its health `checked`, if it is to be."""
+    """Let a server get requests, and have its health `checked`, if it is to be.
+
+    It gets them at once, or first waits `down` until a check has found it well.
+    """
 
     backend: str
     name: ServerName
     checked: bool = False
+    down: bool = False
 
 
 @attrs.frozen

@@ -82,7 +82,8 @@ class Cycle:
     """Runs cycles against one HAProxy, and remembers how long its leaving servers have waited.
 
     Where nobody listens at its stats socket, its `master` leads to the worker. Each conversation
-    tries the stats socket first, so that it is used again as soon as it answers.
+    tries the stats socket first, so that it is used again as soon as it answers. `starts_down`
+    has new tasks wait for HAProxy's checks.
     """
 
     def __init__(
@@ -92,12 +93,14 @@ class Cycle:
         *,
         master: str = "",
         timeout: float = 5.0,
+        starts_down: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socket = socket
         self._master = master
         self._state_dir = state_dir
         self._timeout = timeout
+        self._starts_down = starts_down
         self._clock = clock
         self._observer = Observer(state_dir)
         self.by_master = False
@@ -167,6 +170,7 @@ class Cycle:
                 stubborn=self._stubborn,
                 abilities=self._abilities,
                 lasting=self._lasting.of(observed.worker),
+                starts_down=self._starts_down,
                 whole=whole,
             )
             results = Applier(self._state_dir, self.capabilities).apply(todo.steps, api)

@@ -164,7 +164,13 @@ def a_wheel(
     clock = SetClock()
     render = renderer or assembly.renderer()
     where = engine.placement
-    cycle = Cycle(where.admin_socket, layout.state_dir, master=where.master_socket, clock=clock)
+    cycle = Cycle(
+        where.admin_socket,
+        layout.state_dir,
+        master=where.master_socket,
+        starts_down=settings.init_state == "down",
+        clock=clock,
+    )
     ports = BoundPorts(
         layout, engine.busy, whole_blocks=whole_blocks, probe_address=engine.address_problem
     )

@@ -87,3 +87,28 @@ def test_a_server_that_is_really_down_is_down_again_soon(
 
         eventually(lambda: not server_at(wheel, nobody).usable)
         assert not wheel.follow()
+
+
+def test_tasks_that_start_down_get_requests_when_they_are_found_well(
+    short_dir: Path, ports: dict[str, int]
+) -> None:
+    """None of those that do not listen; a task that is alone waits as well."""
+    service, late = free_ports(2)
+    checks = [{**CHECK, "maxConsecutiveFailures": 0}]
+    settings = settings_for(short_dir, [service], init_state="down")
+    with contextlib.ExitStack() as later, started(settings) as wheel:
+        wheel.wants.apps = [web(service, ports[ONE], healthChecks=checks)]
+        wheel.follow()
+        assert get(service).status == 503
+        eventually(lambda: server_at(wheel, ports[ONE]).trusted)
+
+        with asked_all_along(service) as statuses:
+            wheel.wants.apps = [web(service, ports[ONE], late, healthChecks=checks)]
+            wheel.settle()
+            assert not server_at(wheel, late).usable
+            later.enter_context(a_task_at(late, LATE))
+            eventually(lambda: server_at(wheel, late).trusted)
+
+        assert set(statuses) == {200}
+        assert {get(service).task for _ in range(4)} == {ONE, LATE}
+        assert wheel.driver.reload_due() is None

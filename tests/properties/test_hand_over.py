@@ -66,20 +66,25 @@ def wanted(draw: st.DrawFn) -> list[Server]:
     ]
 
 
-def steps(observed: Observed, servers: list[Server]) -> tuple[Step, ...]:
+def steps(
+    observed: Observed, servers: list[Server], *, starts_down: bool = False
+) -> tuple[Step, ...]:
     """What is planned for the backend."""
-    return plan(a_desired([a_backend(servers)]), observed, Expected()).steps
+    wanted = a_desired([a_backend(servers)])
+    return plan(wanted, observed, Expected(), starts_down=starts_down).steps
 
 
-@given(there(), wanted())
-@few(1000)
+@given(there(), wanted(), st.booleans())
+@few(1500)
 def test_while_servers_stay_or_come_haproxy_calls_one_of_them_up(
-    before: list[ObservedServer], after: list[Server]
+    before: list[ObservedServer],
+    after: list[Server],
+    starts_down: bool,  # noqa: FBT001 (hypothesis gives it)
 ) -> None:
     """After every step, if it did before the first one."""
     specs = {f"{NAME}/{server.name}": a_checked(1, CHECK).spec for server in before}
     observed = an_observed({NAME: before}, {NAME: row(NAME)}, specs)
-    todo = steps(observed, after)
+    todo = steps(observed, after, starts_down=starts_down)
     event("raises" if any(isinstance(step, RaiseServer) for step in todo) else "does not")
     if NAME not in usable_backends(observed) or not any(server.serves for server in after):
         return
