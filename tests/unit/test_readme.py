@@ -52,7 +52,9 @@ def test_a_flag_that_does_not_exist_would_be_found() -> None:
 
 def _parsed(arguments: Sequence[str]) -> click.Context:
     name, *rest = arguments
-    return main.commands[name].make_context(name, rest)
+    # A command remembers how the first context asks for its help, so it has to be ours.
+    parent = click.Context(main, help_option_names=["-h", "--help"])
+    return main.commands[name].make_context(name, rest, parent=parent)
 
 
 @pytest.mark.parametrize("arguments", _of("make"), ids=" ".join)
