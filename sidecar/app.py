@@ -42,6 +42,7 @@ from sidecar.reconcile.templates import OperatorTemplates
 from sidecar.settings import Settings, shown
 from sidecar.side_files import write_side_files
 from sidecar.signals import Signals
+from sidecar.spoe.view import RoutingView
 from sidecar.supervision import Supervisor
 from sidecar.web.control import ControlServer
 from sidecar.web.health import health_pages
@@ -70,6 +71,7 @@ class _Job:
     stopping: threading.Event
     mailbox: Mailbox[Message]
     published: Published[Status]
+    views: Published[RoutingView]
     next_sequence: Callable[[], int]
     sampler: Sampler
 
@@ -99,6 +101,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
             supervisor.stopping,
             Mailbox(_key),
             Published(Status(started=time.time(), ticked=time.monotonic())),
+            Published(RoutingView()),
             _sequence(),
             Sampler(_connecting(where), supervisor.stopping),
         )
@@ -139,6 +142,8 @@ def _start(
     writer = _writer(job, fetcher, resolver, driver)
     auditor = _auditor(job, driver)
     control = _control(job)
+    agent = assembly.agent(settings, job.views)
+    supervisor.start("agent", agent.run, interrupt=agent.interrupt)
     supervisor.start("control", control.run, interrupt=control.interrupt)
     if listener is not None:
         supervisor.start("pages", listener.run, interrupt=listener.interrupt)
@@ -202,6 +207,7 @@ def _writer(job: _Job, fetcher: Fetcher, resolver: Resolver, driver: Driver) -> 
         ),
         driver=driver,
         published=job.published,
+        views=job.views,
         timing=assembly.timing(job.settings),
         stopping=job.stopping,
     )

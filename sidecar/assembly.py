@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from sidecar.channels import Published
 from sidecar.desired.derive import Rules
 from sidecar.errors import HaproxyError, UsageError
 from sidecar.haproxy.archetypes import PoolSizes
@@ -37,9 +38,13 @@ from sidecar.reconcile.templates import OperatorTemplates
 from sidecar.reconcile.trial import Trial
 from sidecar.settings import Settings
 from sidecar.side_files import lua_digest, share_dir
+from sidecar.spoe.agent import Address, Agent, Answer, Arguments
+from sidecar.spoe.decisions import ROUTE_MESSAGES, answer
+from sidecar.spoe.view import RoutingView
 
 log = structlog.get_logger("sidecar")
 
+AGENT_SOCKET = "agent.sock"
 _QUIET = 60.0
 
 
@@ -50,7 +55,7 @@ def placement(settings: Settings) -> Placement:
         UsageError: there is no HAProxy program, or a path is too long for its sockets.
     """
     folder = StateFolder(Path(settings.state_dir))
-    for name in ("admin.sock", "internal.sock"):
+    for name in ("admin.sock", "internal.sock", AGENT_SOCKET):
         problem = socket_path_problem(folder.path / name)
         if problem:
             raise UsageError(problem)
@@ -111,7 +116,24 @@ def layout(settings: Settings) -> Layout:
         second_socket=settings.second_socket,
         hosts_apart=settings.group_https_by_vhost and bool(settings.https_port),
         largest_maxconn=None if settings.beside else most_connections(),
+        agent=settings.agent or f"unix@{settings.state_dir.rstrip('/') or '/'}/{AGENT_SOCKET}",
+        agent_timeout=settings.agent_timeout,
+        explains=settings.error_pages == "explained",
     )
+
+
+def agent(settings: Settings, views: Published[RoutingView]) -> Agent:
+    """The agent, which listens already.
+
+    Raises:
+        UsageError: its address cannot be had.
+    """
+    address = settings.agent or str(Path(settings.state_dir) / AGENT_SOCKET)
+
+    def route(arguments: Arguments) -> Answer:
+        return answer(views.get(), arguments, unknown_status=settings.unknown_status)
+
+    return Agent(Address.of(address), dict.fromkeys(ROUTE_MESSAGES, route))
 
 
 def _makes_backends(settings: Settings) -> bool:

@@ -15,7 +15,9 @@ from sidecar.errors import UsageError
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9._/@+-]*")
 _SAFE_ADDRESS = re.compile(r"\*|[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_AGENT = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}")
 _LARGEST_PORT = 65535
+_LEAST_TIMEOUT, _LARGEST_TIMEOUT = 0.01, 60.0
 _POOLS = ("spares", "spares_each", "spares_limit")
 _LONGEST_TIME = 366 * 24 * 3600.0
 
@@ -128,6 +130,32 @@ class Settings:
         443, "Frontends", "Virtual hosts over TLS; 0 leaves it out.", metavar="PORT"
     )
     appid_port: int = _option(9091, "Frontends", "Apps by X-Marathon-App-Id.", metavar="PORT")
+    error_pages: str = _option(
+        "explained",
+        "Frontends",
+        "explained: a request that nothing answers gets a page that says why; plain: HAProxy's own"
+        " 503, as marathon-lb had it.",
+        choices=("explained", "plain"),
+    )
+    unknown_status: int = _option(
+        404,
+        "Frontends",
+        "The status of that page for a host, path or app id that no app has: 404 or 503.",
+        metavar="STATUS",
+    )
+    agent: str = _option(
+        "",
+        "Frontends",
+        "Where the agent listens that HAProxy asks at request time: HOST:PORT, instead of a socket"
+        " in the state folder.",
+        metavar="ADDRESS",
+    )
+    agent_timeout: float = _option(
+        1.0,
+        "Frontends",
+        "The longest time that a request waits for the agent's answer.",
+        metavar="SECONDS",
+    )
     stats_port: int = _option(9090, "Frontends", "Statistics and endpoints.", metavar="PORT")
     service_ports: str = _option(
         "10000-10100",
@@ -295,6 +323,7 @@ class Settings:
                 )
         self._check_ports()
         self._check_numbers()
+        self._check_agent()
 
     def check_paths(self) -> None:
         """Refuse paths that could be taken for more than one word.
@@ -336,6 +365,14 @@ class Settings:
             raise UsageError(
                 f"--assigned-ports {self.assigned_ports!r} must be one range like 10050-10100"
             )
+
+    def _check_agent(self) -> None:
+        if self.agent and not _AGENT.fullmatch(self.agent):
+            raise UsageError(f"--agent {self.agent!r} must be HOST:PORT, like 127.0.0.1:9007")
+        if self.unknown_status not in {404, 503}:
+            raise UsageError(f"--unknown-status {self.unknown_status} must be 404 or 503")
+        if not _LEAST_TIMEOUT <= self.agent_timeout <= _LARGEST_TIMEOUT:
+            raise UsageError("--agent-timeout must be between 0.01 and 60 seconds")
 
     def _check_numbers(self) -> None:
         for name in (

@@ -19,6 +19,7 @@ from sidecar.desired.claims import PortRules, is_incumbent, port_owners
 from sidecar.desired.derive import AppPart, PortPart
 from sidecar.desired.effects import effects_of
 from sidecar.desired.groups import grouped
+from sidecar.desired.idle import Idlers
 from sidecar.desired.index import Index, PortKey, key_of
 from sidecar.desired.model import (
     Backend,
@@ -78,6 +79,7 @@ class Composition:
         self._assigned: dict[PortKey, PortPart] = {}
         self._idle: Index[int, PortKey, PortPart] = Index()
         """Ports without a server, by service port."""
+        self._idlers = Idlers()
         self._claimants: Index[BackendName, PortKey, PortPart] = Index()
         self._served: dict[BackendName, PortPart] = {}
         self._rules: Index[str, BackendName, tuple[Rule, ...]] = Index()
@@ -100,7 +102,7 @@ class Composition:
         """A second one that can go another way."""
         other = Composition()
         for name, value in vars(self).items():
-            is_own = isinstance(value, Index | Tables | dict | set)
+            is_own = isinstance(value, Index | Idlers | Tables | dict | set)
             setattr(other, name, value.copy() if is_own else value)
         return other
 
@@ -138,6 +140,7 @@ class Composition:
             self._settle_app_id(app_id)
         for number in _emptied(self._stale_numbers):
             self._settle_number(number)
+        self._idlers.settle(self._tables)
         return self._tables.desired(self._overrides)
 
     # --- what is asked of it ---
@@ -215,6 +218,7 @@ class Composition:
             self._stale_assignment |= self._numbers[port.number] == 1 and bool(self._numberless)
         if not port.endpoints:
             self._idle.put(port.number, key, port)
+            self._idlers.change(port, idle=True)
             self._stale_numbers.add(port.number)
         elif port.number:
             self._claim(key, port)
@@ -230,6 +234,7 @@ class Composition:
                 self._stale_assignment |= bool(self._numberless)
         if not port.endpoints:
             self._idle.remove(port.number, key)
+            self._idlers.change(port, idle=False)
             self._stale_numbers.add(port.number)
         elif port.number:
             self._waive(key, port)

@@ -99,6 +99,8 @@ class PortPart:
     """The deployment group whose name stands in for the app id."""
     others: tuple[AppId, ...] = ()
     """The other apps of that group whose tasks are among the endpoints."""
+    asleep: bool = False
+    """Whether its app is scaled to zero."""
 
     @property
     def known_as(self) -> AppId:
@@ -201,6 +203,7 @@ def _derive_port(
         check=check,
         endpoints=endpoints,
         kill_grace_seconds=form.task_kill_grace_period_seconds,
+        asleep=state.app.instances == 0,
     )
     return part, problems
 

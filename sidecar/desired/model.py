@@ -13,6 +13,7 @@ from typing import NewType
 import attrs
 
 from sidecar.desired.certificates import CRT_LIST, Certificate
+from sidecar.desired.idle_port import Idle
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 from sidecar.marathon.schema import AppId
 
@@ -22,6 +23,8 @@ ServerName = NewType("ServerName", str)
 VHOST_PREFIX = "vhost:"
 SHARED_VHOST = f"{VHOST_PREFIX}shared"
 """The frontend of all hosts that have none of their own."""
+OWN_PREFIX = "mlb:"
+"""Begins the names of the balancer's own backends; no app's backend has a colon."""
 _BIND_LINE = re.compile(r"\s*bind\s")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.-]")
 _LONGEST_HOST = 60
@@ -383,6 +386,8 @@ class Desired:
     """What apps ask for without any effect."""
     effects: Mapping[BackendName, Effects] = attrs.field(factory=dict)
     """What labels do, for people; all of it is in the backends and maps as well."""
+    idle: Mapping[str, tuple[Idle, ...]] = attrs.field(factory=dict)
+    """The ports that nothing serves, by `host:…`, `app:…` (lower-cased) and `port:…`."""
 
     @property
     def bind_addresses(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ one entry of it.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sidecar.desired.idle_port import Idle
 from sidecar.desired.model import (
     Backend,
     BackendName,
@@ -36,6 +37,7 @@ class Tables:
         self._vhosts: dict[str, Vhost] = {}
         self._rules: dict[BackendName, tuple[FrontRules, ...]] = {}
         self._effects: dict[BackendName, Effects] = {}
+        self._idle: dict[str, tuple[Idle, ...]] = {}
         self._problems: dict[Hashable, tuple[Problem, ...]] = {}
         self._changed: set[object] = set()
         self._last = Desired()
@@ -51,6 +53,7 @@ class Tables:
         other._vhosts = dict(self._vhosts)
         other._rules = dict(self._rules)
         other._effects = dict(self._effects)
+        other._idle = dict(self._idle)
         other._problems = dict(self._problems)
         other._changed = set(self._changed)
         other._last = self._last
@@ -83,6 +86,10 @@ class Tables:
     def put_vhost(self, host: str, vhost: Vhost | None) -> None:
         """A virtual host that terminates TLS in a way of its own."""
         self._put(self._vhosts, host, vhost, "vhosts")
+
+    def put_idle(self, key: str, idle: tuple[Idle, ...]) -> None:
+        """The ports without a task that a host, an app id or a service port leads to."""
+        self._put(self._idle, key, idle or None, "idle")
 
     def put_entries(self, name: MapName, key: str, entries: Mapping[str, Value]) -> None:
         """All entries of a map that hang on a key."""
@@ -130,6 +137,7 @@ class Tables:
             else last.front_rules,
             notices=notices,
             effects=dict(self._effects) if "effects" in changed else last.effects,
+            idle=dict(self._idle) if "idle" in changed else last.idle,
         )
         self._changed = set()
         return self._last

@@ -42,11 +42,16 @@ from sidecar.plan.pools import spare_name
 from sidecar.plan.ports import write_ranges
 
 CONFIG_FILE = "haproxy.cfg"
+ENGINE_FILE = "spoe.cfg"
+"""What HAProxy asks the agent, and how."""
 FACT_PREFIX = "SKELETON_"
 NOTHING = "-"
 """How an empty statement is written, since HAProxy takes no empty value."""
 
-_SECTIONS = ("GLOBAL", "FRONTEND_DEFAULTS", "HTTP", "HTTPS", "APPID", "SERVICE_PORTS", "STATS")
+_SECTIONS = (
+    *("GLOBAL", "FRONTEND_DEFAULTS", "HTTP", "HTTPS", "APPID", "SERVICE_PORTS", "STATS"),
+    "AGENT",
+)
 _FRONTEND_HEADS = frozenset(
     {"HTTP_FRONTEND_HEAD", "HTTPS_FRONTEND_HEAD", "HTTP_FRONTEND_APPID_HEAD"}
 )
@@ -67,6 +72,8 @@ class Layout:
     None is left out. `bound` are the service ports to bind, out of `service_ports` (the setting's
     text) and whatever apps ask for beside it. An HAProxy that `makes_backends` at run time gets no
     spares. `hosts_apart` has SNI pick a frontend for each virtual host that has one of its own.
+    `agent` is the address of who is asked at request time, for at most `agent_timeout` seconds;
+    where it is empty nobody is. `explains` has requests without an answer get a page that says why.
     """
 
     state_dir: str
@@ -85,6 +92,9 @@ class Layout:
     largest_maxconn: int | None = None
     second_socket: str = ""
     hosts_apart: bool = False
+    agent: str = ""
+    agent_timeout: float = 1.0
+    explains: bool = True
 
     @property
     def reserved(self) -> frozenset[int]:
@@ -95,7 +105,7 @@ class Layout:
 
 @attrs.frozen
 class Rendered:
-    """A configuration, its maps, and the certificates with their list, by file name."""
+    """A configuration, the files that it reads, and the certificates with their list, by name."""
 
     text: str
     maps: Mapping[str, str]
@@ -159,9 +169,10 @@ class Renderer:
                 for number in range(size)
             ],
         )
-        return Rendered(
-            text, map_texts(desired, pools), certificate_texts(desired, layout.state_dir)
-        )
+        files = map_texts(desired, pools)
+        if layout.agent:
+            files[ENGINE_FILE] = self._engine_text(layout)
+        return Rendered(text, files, certificate_texts(desired, layout.state_dir))
 
     def expected(self, desired: Desired, layout: Layout, *, whole: bool = True) -> Expected:
         """What that configuration states about itself, but for the ports it binds.
@@ -195,7 +206,11 @@ class Renderer:
     def _section_texts(
         self, layout: Layout, overrides: Overrides, front_rules: tuple[FrontRules, ...]
     ) -> dict[str, str]:
-        absent = {"HTTP": layout.http_port is None, "HTTPS": layout.https_port is None}
+        absent = {
+            "HTTP": layout.http_port is None,
+            "HTTPS": layout.https_port is None,
+            "AGENT": not layout.agent,
+        }
         return {
             name: self._template(f"sections/{name.lower()}.cfg.j2")
             .render(
@@ -206,12 +221,16 @@ class Renderer:
                 front=_frontend_heads(overrides, layout),
                 map_rules=_map_rules(name, overrides, layout),
                 rules=[each for each in front_rules if each.door.value == name],
+                engine_digest=_digest(self._engine_text(layout)),
             )
             .replace(STATE_DIR, layout.state_dir)
             .strip()
             for name in _SECTIONS
             if not absent.get(name)
         }
+
+    def _engine_text(self, layout: Layout) -> str:
+        return self._template("spoe.cfg.j2").render(milliseconds=round(layout.agent_timeout * 1000))
 
     def _own_frontends(self, desired: Desired, layout: Layout) -> list[str]:
         """The frontends of service ports that are bound in a way of their own."""

@@ -26,6 +26,7 @@ from sidecar.reconcile.intake import Gain, Intake
 from sidecar.reconcile.renewal import CertificatesRead
 from sidecar.reconcile.resolve import Resolved
 from sidecar.reconcile.status import Status
+from sidecar.spoe.view import RoutingView
 
 log = structlog.get_logger("marathon")
 
@@ -96,6 +97,7 @@ class Writer:
         intake: Intake,
         driver: Driver,
         published: Published[Status],
+        views: Published[RoutingView] | None = None,
         timing: Timing,
         stopping: threading.Event,
         clock: Callable[[], float] = time.monotonic,
@@ -105,6 +107,7 @@ class Writer:
         self._intake = intake
         self._driver = driver
         self._published = published
+        self._views = views or Published(RoutingView())
         self._timing = timing
         self._stopping = stopping
         self._clock = clock
@@ -120,8 +123,10 @@ class Writer:
     # --- what the driver asks ---
 
     def desired(self, ports: PortRules, incumbents: Mapping[int, BackendName]) -> Desired:
-        """Everything that HAProxy should have."""
-        return self._intake.derivation.desired(ports, incumbents)
+        """Everything that HAProxy should have; the agent knows it before HAProxy does."""
+        desired = self._intake.derivation.desired(ports, incumbents)
+        self._views.publish(self._views.get().wanting(desired))
+        return desired
 
     def protected(self) -> Collection[AppId]:
         """Apps that lose nothing for now."""
@@ -345,3 +350,6 @@ class Writer:
         told = attrs.evolve(self._status, hold=self._hold, ticked=self._clock())
         self._status = self._driver.tell(told)
         self._published.publish(self._status)
+        view = self._views.get()
+        held = self._hold is not None
+        self._views.publish(view.seen(self._driver.observed, synced=self._synced, held=held))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from sidecar.desired.addresses import ip_address
 from sidecar.desired.certificates import is_ours
-from sidecar.desired.model import VHOST_PREFIX, ServerName
+from sidecar.desired.model import OWN_PREFIX, VHOST_PREFIX, ServerName
 from sidecar.errors import ReplyError
 from sidecar.haproxy import replies
 from sidecar.haproxy.capabilities import Capabilities, read_version, read_worker
@@ -27,6 +27,7 @@ from sidecar.plan.observed import (
     State,
 )
 
+_NOT_APPS = (OWN_PREFIX, VHOST_PREFIX)  # backends of the balancer itself
 _UP = 2  # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
 _INITIAL = 1  # srv_check_status: 0 unknown, 1 initializing, the others are results
 _CHECKED = 0x4  # srv_check_state: checks are enabled
@@ -150,10 +151,10 @@ def _with_servers(
 ) -> dict[str, dict[ServerName, ObservedServer]]:
     # Those by which hosts get to their own frontends are nobody's, and never change.
     backends: dict[str, dict[ServerName, ObservedServer]] = {
-        name: {} for name in names if not name.startswith(VHOST_PREFIX)
+        name: {} for name in names if not name.startswith(_NOT_APPS)
     }
     for row in rows:
-        if row.backend.startswith(VHOST_PREFIX):
+        if row.backend.startswith(_NOT_APPS):
             continue
         name = ServerName(row.name)
         state = State.MAINT if row.in_maint else State.DRAIN if row.in_drain else State.READY

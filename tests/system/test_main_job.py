@@ -136,7 +136,7 @@ def come_and_go(rig: Rig, load: Load, port: int, gone: Json) -> None:
     assert failures({"gone": load.end("gone")}) == []
     address = int(rig.marathon.address.rpartition(":")[2])
     assert get(address, f"/v2/apps{gone['id']}", method="DELETE")[0] == 200
-    eventually(lambda: rig.answer(host="gone.test") == "503", "the host is gone")
+    eventually(lambda: rig.answer(host="gone.test") == "404", "the host is gone")
     eventually(lambda: rig.proxy.servers(gone["id"]) == {}, "the servers are gone")
 
 
@@ -146,13 +146,13 @@ def change_routes(rig: Rig, load: Load, app: Json) -> None:
     moved = labelled(app, VHOST="elsewhere.test")
     rig.marathon.deploy(moved)
     eventually(lambda: rig.reaches("/moved", host="elsewhere.test"), "the new host works")
-    assert rig.answer(host="moved.test") == "503"
+    assert rig.answer(host="moved.test") == "404"
     load.begin(
         "elsewhere", port=rig.ports.http, host="elsewhere.test", path="/in/side",
         answer="hello from /moved ",
     )  # fmt: skip
     rig.marathon.deploy(labelled(moved, PATH="/in"))
-    eventually(lambda: rig.answer(host="elsewhere.test") == "503", "only the path is left")
+    eventually(lambda: rig.answer(host="elsewhere.test") == "404", "only the path is left")
     rig.routed("/moved", app["instances"])
 
 

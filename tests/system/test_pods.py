@@ -95,7 +95,7 @@ def test_a_pod_comes_scales_changes_and_goes_without_a_reload() -> None:
         assert failures(asked) == []
         assert all(tally["good"] > 50 for tally in asked.values())
         ask(rig, "DELETE", "/v2/pods/shop")
-        eventually(lambda: rig.answer(host="shop.test") == "503", "the host is gone")
+        eventually(lambda: rig.answer(host="shop.test") == "404", "the host is gone")
         eventually(lambda: served(rig, "/shop") == {}, "the servers are gone")
 
         assert failures({"app": load.end("app")}) == []

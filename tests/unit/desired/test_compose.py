@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 
+import attrs
 import pytest
 
 from sidecar.desired import naming
@@ -71,7 +72,10 @@ def test_an_app_becomes_a_backend_with_servers_and_entries_in_every_map() -> Non
 
 def test_an_app_without_tasks_has_no_backend() -> None:
     """As in the original; it comes with its first task."""
-    assert desired_of([an_app(), an_app("/b", service_ports=(0,))]) == desired_of([])
+    without = desired_of([an_app(), an_app("/b", service_ports=(0,))])
+
+    assert attrs.evolve(without, idle={}) == desired_of([])
+    assert [each.app_id for each in without.idle["port:10000"]] == ["/web"]
 
 
 def test_only_the_first_http_port_of_an_app_is_found_by_its_id() -> None:

@@ -1,0 +1,21 @@
+"""A service port that nothing serves."""
+
+import attrs
+
+from sidecar.marathon.schema import AppId
+
+
+@attrs.frozen
+class Idle:
+    """A service port that has no task to serve it, as one host, app id or port leads to it.
+
+    `asleep` says that its app is scaled to zero. Of a host it has what begins with `prefixes`, in
+    any case if so; all where there are none.
+    """
+
+    backend: str
+    app_id: AppId
+    index: int
+    asleep: bool = False
+    prefixes: tuple[str, ...] = ()
+    any_case: bool = False
