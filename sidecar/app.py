@@ -293,7 +293,11 @@ def _listener(job: _Job) -> Listener | None:
 def _pages(job: _Job) -> Pages:
     """All pages of the operator's port."""
     status = StatusPages(
-        job.published, job.sampler, _explainer(job).explain, lambda: _troubles(job)
+        job.published,
+        job.sampler,
+        _explainer(job).explain,
+        lambda: _troubles(job),
+        poll=job.settings.poll,
     )
     return {**health_pages(job.published, job.engine.answers), **status.pages()}
 

@@ -184,7 +184,7 @@ def _say(settings: Settings, busy: Mapping[int, str], *, local: bool) -> None:
     say(f"  statistics        http://{here}:{settings.stats_port}/haproxy?stats")
     if settings.web_port:
         own = "127.0.0.1" if settings.web_bind == "*" else settings.web_bind
-        say(f"  sidecar's pages   http://{own}:{settings.web_port}/readyz")
+        say(f"  sidecar's pages   http://{own}:{settings.web_port}/")
     say(f"  state folder      {settings.state_dir}")
     say("")
     if local:

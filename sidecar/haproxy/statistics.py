@@ -42,15 +42,16 @@ def read_stat(text: str) -> tuple[Counted, ...]:
     Raises:
         ReplyError: it is no such table.
     """
-    rows = csv.reader(text.splitlines())
-    header = next(rows, [])
+    lines = text.splitlines()
+    rows = csv.reader(lines[1:])
+    header = lines[0].split(",") if lines else []
     if header[:1] != ["# pxname"]:
         raise ReplyError(f"`show stat` was answered by something else: {text[:80]!r}")
     names = ["pxname", *header[1:]]
     try:
         columns = [names.index(name) for name in _COLUMNS]
         return tuple(_counted(rows, columns))
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, csv.Error) as error:
         raise ReplyError(f"`show stat` has another shape than documented: {error}") from error
 
 

@@ -1,6 +1,7 @@
 """Answers what other threads ask, from what the writer knows and what HAProxy counts now."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
@@ -19,6 +20,7 @@ from sidecar.reconcile.loop import Look, Message
 from sidecar.reconcile.status import Status
 
 _PATIENCE = 5.0
+_SPACING = 0.05
 _MOST_ASKED = 50
 
 
@@ -27,7 +29,7 @@ class BusyError(SidecarError):
 
 
 class Explainer:
-    """One answer at a time, so that whoever asks a lot does not keep the writer from its work."""
+    """One answer at a time, and few a second, so that the writer is not kept from its work."""
 
     def __init__(
         self,
@@ -35,13 +37,17 @@ class Explainer:
         published: Published[Status],
         connect: Callable[[], RuntimeApi],
         doors: Doors,
+        *,
+        patience: float = _PATIENCE,
     ) -> None:
-        """Take how to reach the writer, and HAProxy."""
+        """Take how to reach the writer, and HAProxy; `patience` is in seconds."""
+        self._patience = patience
         self._put = put
         self._published = published
         self._connect = connect
         self._doors = doors
         self._one = threading.Lock()
+        self._not_before = 0.0
 
     def explain(self, asked: str) -> Explanation:
         """The answer to what somebody asks.
@@ -51,15 +57,17 @@ class Explainer:
             BusyError: nothing is known in time.
         """
         question = read_question(asked, self._doors)
-        if not self._one.acquire(timeout=_PATIENCE):
+        if not self._one.acquire(timeout=self._patience):
             raise BusyError("others ask too much at the moment; try again")
         try:
+            time.sleep(max(0.0, self._not_before - time.monotonic()))
             facts = self._facts(lambda derivation: facts_of(question, derivation))
             scene = scene_of(self._published.get())
             names = backends_of(question, facts, scene)
             places = [place for name in names if (place := place_of(scene, name))]
             return explain(question, facts, scene, self._loads(places[:_MOST_ASKED]))
         finally:
+            self._not_before = time.monotonic() + _SPACING
             self._one.release()
 
     def _facts(self, see: Callable[[Derivation], Facts]) -> Facts:
@@ -73,9 +81,9 @@ class Explainer:
 
         self._put(Look(look))
         try:
-            return answer.result(_PATIENCE)
+            return answer.result(self._patience)
         except TimeoutError as error:
-            raise BusyError(f"the sidecar was busy for {_PATIENCE:g} s; try again") from error
+            raise BusyError(f"the sidecar was busy for {self._patience:g} s; try again") from error
 
     def _loads(self, places: Sequence[str]) -> Loads:
         """What HAProxy says of the servers of these backends; nothing where it does not answer."""

@@ -96,6 +96,16 @@ def test_requests_are_drawn_while_somebody_looks(chromium: Chromium, rig: Rig) -
         assert tab.complaints == []
 
 
+def test_a_reload_is_told_with_its_reason(chromium: Chromium, rig: Rig) -> None:
+    """A service port outside of the range costs one; it stands there as soon as it is done."""
+    far = system.free_ports().service[0]
+    with a_tab(chromium, address(rig)) as tab:
+        tab.until("document.getElementById('reloads').innerText.includes('not reloaded')")
+        rig.marathon.write(web("/far", port=far))
+        tab.until(f"document.querySelector('#reloads li')?.innerText.includes('{far}')")
+        assert tab.text("#reloads .count") == "1"
+
+
 def test_focus_stays_where_it_was_while_the_page_changes(chromium: Chromium, rig: Rig) -> None:
     """A row that is drawn anew keeps the keyboard's place; keys alone open it."""
     with a_tab(chromium, address(rig)) as tab:

@@ -42,6 +42,8 @@ class Shown:
     page: Page
     warnings: tuple[tuple[str, str], ...]
     now: float
+    poll: float = 0.0
+    """Seconds between fetches where no events are followed."""
 
 
 class Rendering:
@@ -56,7 +58,7 @@ class Rendering:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            moment=_moment, clock=_clock, iso=_iso, number=_number, took=_took
+            moment=_moment, explained=_explained, number=_number, took=_took
         )
         self._environment.globals.update(
             link=link, KINDS=KINDS, CYCLES=_CYCLES_SHOWN, PROBLEMS=_PROBLEMS_SHOWN
@@ -114,6 +116,11 @@ def _part(name: str, html: str) -> Part:
     text = Markup(str(html).strip())  # noqa: S704 (what a template with autoescape gave)
     digest = hashlib.sha256(f"{name}\n{text}".encode("utf-8", "replace")).hexdigest()
     return Part(name, text, digest[:_DIGEST])
+
+
+def _explained(asked: str) -> str:
+    """The address of an explanation."""
+    return f"/explain?{urlencode({'url': asked}, errors='replace')}"
 
 
 def _encoded(text: str) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 WIDTH, HEIGHT = 120, 24
 _MARGIN = 2
+_FLAT = f"0,{HEIGHT - _MARGIN} {WIDTH},{HEIGHT - _MARGIN}"
 
 
 def points(numbers: Sequence[int], length: int) -> str:
@@ -11,6 +12,8 @@ def points(numbers: Sequence[int], length: int) -> str:
     if not numbers:
         return ""
     shown = numbers[-length:]
+    if not any(shown):
+        return _FLAT  # the same from one second to the next: no news for whoever looks
     step = WIDTH / max(1, length - 1)
     first = WIDTH - step * (len(shown) - 1)
     tall, room = max(1, *shown), HEIGHT - 2 * _MARGIN

@@ -37,8 +37,14 @@ class StatusPages:
         sampler: Sampler,
         explain: Callable[[str], Explanation],
         troubles: Callable[[], Mapping[str, str]] = dict,
+        *,
+        poll: float = 0.0,
     ) -> None:
-        """Take where the status is, who counts, who explains, and what else may be wrong."""
+        """Take where the status is, who counts, who explains, and what else may be wrong.
+
+        `poll` is in seconds, 0 where Marathon's events are followed.
+        """
+        self._poll = poll
         self._published = published
         self._sampler = sampler
         self._explain = explain
@@ -70,6 +76,7 @@ class StatusPages:
             page,
             tuple(view.warnings(status, self._troubles())),
             time.time(),
+            self._poll,
         )
 
     def _explained(self, request: Request) -> Answer:

@@ -14,8 +14,8 @@ def test_the_newest_number_lies_at_the_right_and_the_largest_at_the_top() -> Non
 
 
 def test_zeros_lie_on_the_ground() -> None:
-    """Nothing is divided by nothing."""
-    assert points([0, 0], 2) == "0,22 120,22"
+    """However many there are, so that nothing changes while nothing happens."""
+    assert points([0, 0], 60) == points([0] * 60, 60) == "0,22 120,22"
 
 
 def test_the_area_under_a_line_begins_and_ends_on_the_ground() -> None:

@@ -122,10 +122,13 @@ def test_what_labels_say_is_text_never_markup() -> None:
 
 def test_half_of_a_character_does_no_harm() -> None:
     """JSON may hold one; HTML may not."""
-    answer = ask(a_status(web("/web", 10000, MODE="\ud800")), open="\ud800")
+    status = a_status(web("/web", 10000, MODE="\ud800"), web("/\ud800", 10001))
+    answer = ask(status, open="\ud800")
 
     assert answer.status is HTTPStatus.OK
-    assert answer.body.decode()
+    assert "/explain?url=%2F%3F" in answer.body.decode()
+    assert ask(status, "/explain", url="http://x/\ud800").body.decode()
+    assert news(status)["parts"]
 
 
 def test_apps_are_found_by_id_host_path_port_address_and_problem() -> None:
@@ -223,6 +226,18 @@ def test_the_head_says_in_a_word_how_things_are(fields: dict[str, Any], said: st
         assert "the disk is full" in html
 
 
+def test_where_events_are_not_followed_that_is_no_trouble() -> None:
+    """With `poll`, Marathon is fetched from time to time."""
+    status = a_status(freshness=Freshness(last_resync=1.0))
+    sampler = Sampler(nobody, threading.Event())
+    page = StatusPages(Published(status), sampler, explain, poll=60.0).pages()["/"]
+
+    html = page(Request("/")).body.decode()
+
+    assert "In step with Marathon" in html
+    assert "fetched every 60.0 s" in html
+
+
 def test_a_browser_gets_an_explanation_as_a_page_and_a_script_as_json() -> None:
     """By what it accepts; what cannot be asked is told in either."""
     status = a_status()
@@ -236,6 +251,14 @@ def test_a_browser_gets_an_explanation_as_a_page_and_a_script_as_json() -> None:
     assert json.loads(refused.body) == {"message": "ftp cannot be asked"}
     assert ask(status, "/explain", url="busy").status is HTTPStatus.SERVICE_UNAVAILABLE
     assert "Ask where a URL leads" in ask(status, "/explain").body.decode()
+
+
+def test_a_sidecar_that_knows_nothing_yet_has_a_page() -> None:
+    """Before Marathon and HAProxy have answered."""
+    html = ask(Status(started=1.0)).body.decode()
+
+    assert "HAProxy does not answer" in html
+    assert "has not been asked yet, or has not answered" in html
 
 
 def test_what_the_page_needs_is_served_with_it() -> None:
