@@ -33,8 +33,10 @@ from sidecar.desired.model import (
     Target,
     Text,
     Value,
+    Vhost,
 )
 from sidecar.desired.numbering import assigned
+from sidecar.desired.out_of_reach import hindrance, with_certificates
 from sidecar.desired.own_port import frontend_of
 from sidecar.desired.routes import Rule, host_entries, rules_of, wildcards_over
 from sidecar.desired.tables import Tables
@@ -181,7 +183,8 @@ class Composition:
             self._stale_numbers.update(self._ports, self._idle)
         if rules.assigned != self._port_rules.assigned:
             self._stale_assignment = True
-        if rules.hosts_apart != self._port_rules.hosts_apart:
+        last = self._port_rules
+        if (rules.hosts_apart, rules.absent) != (last.hosts_apart, last.absent):
             self._stale_hosts.update(self._rules)
         if rules != self._port_rules:
             self._stale_numbers.update(self._ports, self._idle)
@@ -338,13 +341,17 @@ class Composition:
         problems: list[Problem] = []
         vhost, under_own = None, False
         if self._port_rules.hosts_apart:
-            vhost = vhost_of(host, self._ports_at(host), problems)
-            under_own = any(vhost_of(name, self._ports_at(name), []) for name in wildcards)
+            vhost = self._vhost(host, problems)
+            under_own = any(self._vhost(name, []) for name in wildcards)
         here = bool(self._rules.of(host))
         self._tables.blame(("tls", host), problems)
         self._tables.put_vhost(host, vhost)
         entries = entry_of(host, vhost, under_own=under_own) if here else {}
         self._tables.put_entries(MapName.VHOST, host, entries)
+
+    def _vhost(self, host: str, problems: list[Problem]) -> Vhost | None:
+        ports = with_certificates(self._ports_at(host), self._port_rules.absent, problems)
+        return vhost_of(host, ports, problems)
 
     def _ports_at(self, host: str) -> list[PortPart]:
         return [self._served[name] for name in sorted(self._rules.of(host))]
@@ -367,8 +374,11 @@ class Composition:
         found = port_owners([*ports, *idle], self._port_rules, self._incumbents, problems)
         owner = found.get(number)
         frontend = self._frontend(owner) if owner else None
-        if owner is not None and frontend is not None and self._nowhere(owner, frontend, problems):
-            owner = frontend = None
+        if owner is not None and frontend is not None:
+            hindered = hindrance(owner, frontend, self._port_rules.absent)
+            if hindered is not None:
+                problems.append(hindered)
+                owner = frontend = None
         self._tables.blame(("port", number), problems)
         self._tables.put_owner(number, owner.backend if owner else None)
         self._tables.put_frontend(number, frontend)
@@ -385,17 +395,6 @@ class Composition:
             return frontend_of(port, self._overrides)
         except TemplateError:
             return None
-
-    def _nowhere(self, port: PortPart, frontend: Frontend, problems: list[Problem]) -> bool:
-        """Whether a port asks for an address that this machine lacks; HAProxy would not start."""
-        absent = self._port_rules.absent
-        missing = next((each for each in frontend.addresses if each in absent), None)
-        if missing is None:
-            return False
-        label = "BIND_ADDR" if missing == port.labels.bind_address else "FRONTEND_HEAD"
-        said = f"service port {port.number} cannot be bound at {missing}: {absent[missing]}"
-        problems.append(Problem(port.app_id, f"HAPROXY_{port.index}_{label}", said))
-        return True
 
 
 def _emptied(keys: set[_K]) -> Iterator[_K]:

@@ -3,7 +3,6 @@
 A file that is being written, or damaged, or gone, never takes away what was good before.
 """
 
-import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import attrs
 
 from sidecar.desired.certificates import Pem, PemError, has_certificate, has_key, read_pem
 from sidecar.errors import UsageError
+from sidecar.reading import read_file
 
 Refusal = Callable[[Mapping[str, str]], Mapping[str, str]]
 """Which of these PEM texts, by path, HAProxy does not take, and why."""
@@ -196,7 +196,5 @@ def _nothing_there(state: _File, *, alone: bool) -> str:
 
 
 def _read(file: Path) -> str:
-    with file.open("rb") as content:
-        if os.fstat(content.fileno()).st_size > _LARGEST:
-            return ""
-        return content.read(_LARGEST).decode("ascii", "replace")
+    content = read_file(file, _LARGEST + 1)
+    return "" if len(content) > _LARGEST else content.decode("ascii", "replace")

@@ -69,8 +69,19 @@ def runtime_commands(binary: str, *, timeout: float = 10.0) -> str:
 
 
 def check_configuration(binary: str, config_path: Path, *, timeout: float = 30.0) -> CheckResult:
-    """Let HAProxy read a configuration without starting it."""
-    done = _run([binary, "-c", "-f", str(config_path)], timeout=timeout)
+    """Let HAProxy read a configuration without starting it.
+
+    One that it does not get through in time does not pass: a file that it names may be a pipe.
+    """
+    try:
+        done = _run([binary, "-c", "-f", str(config_path)], timeout=timeout)
+    except HaproxyError as error:
+        if isinstance(error.__cause__, subprocess.TimeoutExpired):
+            said = (
+                f"it does not come to an end in {timeout:.0f} s: does it name a pipe or a device?"
+            )
+            return CheckResult(ok=False, text=said)
+        raise
     return CheckResult(ok=done.returncode == 0, text=done.stdout.strip())
 
 
@@ -185,7 +196,9 @@ def _spawn(binary: str, config: Path, state: StateFolder) -> Master:
             setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
         )
     except OSError as error:
-        raise HaproxyError(f"{binary} cannot be started: {error.strerror}") from error
+        raise HaproxyError(
+            f"{binary} cannot be started, or its log {state.log} not opened: {error.strerror}"
+        ) from error
     return Master(pid=pid, birth=_birth(pid))
 
 

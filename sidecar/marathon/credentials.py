@@ -25,11 +25,13 @@ from sidecar.errors import (
     MarathonUnreachableError,
     UsageError,
 )
+from sidecar.reading import read_file
 
 _TIMEOUT = (3.05, 10.0)
 _LOGIN_LASTS = 60  # seconds for which a signed login is worth something
 _TOKEN_LASTS = 3600
 _EARLY = 60.0
+_LONGEST_FILE = 10_000
 _COOKIE = "dcos-acs-auth-cookie"
 
 Report = Callable[[str], None]
@@ -97,7 +99,7 @@ class CredentialFile:
         self.trouble = ""
         self._stamp = self._look()
         try:
-            self._header = self._read()
+            self._header = self._read(pipe=True)
         except (OSError, ValueError) as error:
             raise UsageError(self._sentence(error)) from error
 
@@ -135,9 +137,10 @@ class CredentialFile:
             return ()
         return (found.st_mtime_ns, found.st_size, found.st_ino)
 
-    def _read(self) -> str | None:
+    def _read(self, *, pipe: bool = False) -> str | None:
         """Read the first line; an empty one means no credentials, as marathon-lb has it."""
-        line = self._path.read_text("utf-8").partition("\n")[0].rstrip("\r")
+        content = read_file(self._path, _LONGEST_FILE, pipe=pipe).decode()
+        line = content.partition("\n")[0].rstrip("\r")
         if not line:
             return None
         user, colon, password = line.partition(":")

@@ -72,12 +72,12 @@ class BoundPorts:
         more = blocks if self._whole_blocks else missing
         self._take(more - self.layout.bound - self.layout.reserved)
 
-    def look_for(self, addresses: Iterable[str]) -> bool:
-        """Probe addresses that apps ask for, and those missed so far; whether that is news."""
+    def look_for(self, asked: Iterable[str]) -> bool:
+        """Probe addresses and paths that apps ask for, and those missed; whether that is news."""
         before = dict(self.absent)
-        asked = {*addresses, *before} - {""}
-        found = {address: self._probe_address(address) for address in sorted(asked)}
-        self.absent = {address: why for address, why in found.items() if why}
+        every = sorted({*asked, *before} - {""})
+        found = {each: self._probe_address(each) for each in every}
+        self.absent = {each: why for each, why in found.items() if why}
         return self.absent != before
 
     def leave_out(self, busy: Mapping[int, str]) -> None:

@@ -16,7 +16,6 @@ from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.errors import HaproxyError, SidecarError, StateFolderError
 from sidecar.haproxy.config import Rendered, Renderer
-from sidecar.marathon.schema import AppId
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
 from sidecar.plan.pools import demand
@@ -39,7 +38,7 @@ from sidecar.reconcile.orphans import Orphans
 from sidecar.reconcile.pauses import Pauses
 from sidecar.reconcile.reloads import Reloader
 from sidecar.reconcile.scribe import Page, Scribe
-from sidecar.reconcile.sifting import Sieve, sift
+from sidecar.reconcile.sifting import Sieve
 from sidecar.reconcile.status import Status
 from sidecar.reconcile.wants import Wants
 
@@ -231,7 +230,7 @@ class Driver:
         desired = wants.desired(self.port_rules(), self.incumbents)
         busy = set(self._ports.busy)
         self._ports.widen(desired.service_ports)
-        news = self._ports.look_for(desired.bind_addresses)
+        news = self._ports.look_for(desired.bind_addresses | desired.certificate_paths)
         if busy != set(self._ports.busy) or news:
             self._say_busy()
             desired = wants.desired(self.port_rules(), self.incumbents)
@@ -241,19 +240,11 @@ class Driver:
 
     def _sift(self, wants: Wants) -> bool:
         """Leave apps whose raw configuration HAProxy refuses as they were; whether any are."""
-        before = self.desired
-        why = self._sieve.against_templates(self.desired, self._ports.layout, self._version)
-        if why:
-            wants.refuse_templates(why)
-            self._want_now(wants)
-
-        def refused() -> Mapping[AppId, str]:
-            return self._sieve.refused(self.desired, self._ports.layout, self._version)
-
-        found = sift(wants, refused, again=lambda: self._want_now(wants))
-        if found:
-            narrate_problems(before, self.desired)
-        return found or bool(why)
+        return self._sieve.sift(
+            wants,
+            lambda: Page(self.desired, self._ports.layout, self._version),
+            again=lambda: self._want_now(wants),
+        )
 
     def _take_note(
         self, report: CycleReport, *, since: float | None, audit: bool, changed: bool
@@ -357,6 +348,8 @@ class Driver:
     def reload_if_due(self, wants: Wants) -> bool:
         """Reload if it is time; whether there is cause to look at HAProxy again at once."""
         if not self._reloader.is_due:
+            return False
+        if self._reloader.has_failed and not self._reloader.may_try(self._rendered()):
             return False
         if self._leave_out_busy_ports(wants) or self._sift(wants):
             self._note_page()  # the one that waits has what was left out just now

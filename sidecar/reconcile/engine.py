@@ -8,6 +8,7 @@ could be bound.
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -26,8 +27,12 @@ from sidecar.haproxy.files import ConfigurationFile, make_folder, remove_others,
 from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.master import MasterCli
 from sidecar.haproxy.ports import address_problem, busy_ports
+from sidecar.reading import special
 
 _ANSWER_TAKES = 1.0
+_CHECK_TAKES = 30.0  # at most
+_LEAST_PATIENCE = 5.0
+_FAR_LONGER = 20.0
 
 
 @attrs.frozen
@@ -57,6 +62,7 @@ class Engine:
         self._files = threading.Lock()
         self._master: process.Master | None = None
         self._local_version: str | None = None
+        self._check_took: float | None = None
         self.master = MasterCli(placement.master_socket)
 
     def adopt(self) -> bool:
@@ -124,7 +130,12 @@ class Engine:
         return busy_ports(self.placement.bind, ports, program=self.placement.binary)
 
     def address_problem(self, address: str) -> str:
-        """Why an address cannot be bound here; empty if it can, or where that cannot be told."""
+        """Why an address cannot be bound here; empty if it can, or where that cannot be told.
+
+        Of a path: why neither we nor HAProxy should read what is there.
+        """
+        if address.startswith("/"):
+            return special(address)
         return address_problem(address) if self.placement.same_network else ""
 
     def has_file(self) -> bool:
@@ -172,7 +183,7 @@ class Engine:
             write_all(missing, config=folder / CONFIG_FILE)
             trial = self._config.try_out(rendered.text)
             try:
-                result = process.check_configuration(self.placement.binary or "", trial)
+                result = self._checked(trial)
             finally:
                 trial.unlink(missing_ok=True)
         return "" if result.ok else result.text
@@ -199,14 +210,25 @@ class Engine:
         )
 
     def _check(self, candidate: Path) -> None:
-        binary = self.placement.binary or ""
-        result = process.check_configuration(binary, candidate)
+        result = self._checked(candidate)
         if not result.ok:
             kept = self._config.reject()
             raise ConfigurationRejectedError(
                 f"haproxy -c refuses a new configuration, which is kept as {kept}:"
                 f" {_last_lines(result.text)}"
             )
+
+    def _checked(self, config: Path) -> process.CheckResult:
+        """Check a file; one that takes far longer than those before is one that does not end."""
+        took = self._check_took
+        patience = _CHECK_TAKES if took is None else max(_LEAST_PATIENCE, took * _FAR_LONGER)
+        began = time.monotonic()
+        result = process.check_configuration(
+            self.placement.binary or "", config, timeout=min(patience, _CHECK_TAKES)
+        )
+        if result.ok:
+            self._check_took = max(took or 0.0, time.monotonic() - began)
+        return result
 
     def unchecked(self, running_version: str) -> str:
         """Why new configurations are loaded without `haproxy -c`; empty if they are checked.

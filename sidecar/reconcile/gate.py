@@ -29,7 +29,8 @@ class ReloadGate:
     _last_reload: float | None = None
     _not_before: float = 0.0
     _failure: str = ""
-    _failed_text: str = ""
+    failed_text: str = ""
+    """The configuration that failed the last time; empty after a reload."""
     _retry_at: float = 0.0
 
     @property
@@ -77,7 +78,7 @@ class ReloadGate:
 
     def may_try(self, text: str, now: float) -> bool:
         """Whether this configuration may be loaded; one that has just failed waits for a while."""
-        if text != self._failed_text or now >= self._retry_at:
+        if text != self.failed_text or now >= self._retry_at:
             return True
         self._not_before = now + _LOOK_AGAIN
         return False
@@ -91,7 +92,7 @@ class ReloadGate:
         self.last_reasons = self._tried = _texts(reasons)
         self._wanted = ()
         self._first_wanted = None
-        self._failure = self._failed_text = ""
+        self._failure = self.failed_text = ""
         self._last_reload = now
         self._not_before = 0.0
         return reasons
@@ -99,7 +100,7 @@ class ReloadGate:
     def failed(self, text: str, why: str, now: float) -> None:
         """Remember what failed; another configuration may be tried after the usual interval."""
         self._failure = why
-        self._failed_text = text
+        self.failed_text = text
         self._retry_at = now + _AFTER_A_FAILURE
         self._not_before = now + _LOOK_AGAIN
 

@@ -62,9 +62,18 @@ class Reloader:
         due = self._gate.due()
         return due is not None and self._clock() >= due
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last try failed."""
+        return bool(self._gate.failed_text)
+
+    def may_try(self, rendered: Rendered) -> bool:
+        """Whether this may be loaded now: what has just failed has to wait."""
+        return self._gate.may_try(rendered.text, self._clock())
+
     def reload(self, rendered: Rendered, *, taken: str, running_version: str) -> bool:
         """Load this, unless it has just failed or a frontend's port is `taken`; whether it ran."""
-        if not self._gate.may_try(rendered.text, self._clock()):
+        if not self.may_try(rendered):
             return False
         if taken:
             self._fail(rendered, f"{taken}; HAProxy keeps what it has")

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from sidecar.desired.model import Desired
 from sidecar.desired.raw import raw_apps, with_raw_of
 from sidecar.desired.templates.overrides import NO_OVERRIDES
 from sidecar.errors import HaproxyError, StateFolderError
-from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.config import Renderer
 from sidecar.marathon.schema import AppId
 from sidecar.reconcile.engine import Engine
-from sidecar.reconcile.narration import one_line
+from sidecar.reconcile.narration import narrate_problems, one_line
+from sidecar.reconcile.scribe import Page
 from sidecar.reconcile.wants import Wants
 
 _ALERT = re.compile(r"\[ALERT\][^:]*: (?:config : )?(?:parsing )?(?:\[[^\]]*\] ?:? ?)?(.*)")
@@ -35,25 +35,47 @@ class Sieve:
         self._engine = engine
         self._renderer = renderer
         self._good = NO_OVERRIDES
+        self._trouble = ""
 
-    def against_templates(self, desired: Desired, layout: Layout, version: str) -> str:
+    def sift(self, wants: Wants, page: Callable[[], Page], *, again: Callable[[], None]) -> bool:
+        """Have what HAProxy refuses left as it was; whether there was any.
+
+        `page` is what HAProxy would start from, and `again` settles it anew.
+        """
+        before = page().desired
+        if why := self.against_templates(page()):
+            wants.refuse_templates(why)
+            again()
+        found = sift(wants, lambda: self.refused(page()), again=again, tell=self._tell)
+        if found:
+            narrate_problems(before, page().desired)
+        return found or bool(why)
+
+    def _tell(self, trouble: str) -> None:
+        """Tell why nothing can be checked, once for each reason."""
+        if trouble and trouble != self._trouble:
+            log.error("raw configuration not checked", reason=trouble)
+        self._trouble = trouble
+
+    def against_templates(self, page: Page) -> str:
         """What HAProxy says against the operator's templates without what apps bring; or nothing.
 
         Only templates that it has not taken yet are tried.
         """
-        if desired.overrides == self._good or self._engine.unchecked(version):
+        if page.desired.overrides == self._good or self._engine.unchecked(page.version):
             return ""
+        trial = with_raw_of(page.desired, ())
         try:
-            text = self._engine.complaint(self._renderer.render(with_raw_of(desired, ()), layout))
+            text = self._engine.complaint(self._renderer.render(trial, page.layout))
         except (HaproxyError, StateFolderError) as error:
-            log.error("raw configuration not checked", reason=one_line(error))
+            self._tell(one_line(error))
             return ""
         if not text:
-            self._good = desired.overrides
+            self._good = page.desired.overrides
         return first_alert(text) if text else ""
 
-    def refused(self, desired: Desired, layout: Layout, version: str) -> Mapping[AppId, str]:
-        """The apps whose raw configuration HAProxy of this version refuses, and its words.
+    def refused(self, page: Page) -> Mapping[AppId, str]:
+        """The apps whose raw configuration the running HAProxy refuses, and its words.
 
         There are none where nothing can be checked here, or where it is not their fault.
 
@@ -61,33 +83,38 @@ class Sieve:
             HaproxyError: the check does not answer.
             StateFolderError: the folder cannot be written.
         """
-        apps = raw_apps(desired)
-        if not apps or self._engine.unchecked(version):
+        apps = raw_apps(page.desired)
+        if not apps or self._engine.unchecked(page.version):
             return {}
 
         def complaint(tried: Sequence[AppId]) -> str:
             """What HAProxy says against these apps' raw configuration; empty if it takes it."""
-            trial = with_raw_of(desired, frozenset(tried))
-            return self._engine.complaint(self._renderer.render(trial, layout))
+            trial = with_raw_of(page.desired, frozenset(tried))
+            return self._engine.complaint(self._renderer.render(trial, page.layout))
 
         found = culprits(apps, complaint)
         return {app: f"HAProxy refuses it: {first_alert(text)}" for app, text in found.items()}
 
 
 def sift(
-    wants: Wants, refused: Callable[[], Mapping[AppId, str]], *, again: Callable[[], None]
+    wants: Wants,
+    refused: Callable[[], Mapping[AppId, str]],
+    *,
+    again: Callable[[], None],
+    tell: Callable[[str], None],
 ) -> bool:
     """Have apps that are refused want something else, until all are taken; whether any were.
 
-    `again` settles anew what is desired. A check that fails is told and lets everything pass: the
-    reload's own check stands behind it.
+    `again` settles anew what is desired. A check that cannot be made is told and lets everything
+    pass: the reload's own check stands behind it.
     """
     for round_number in range(_ROUNDS):
         try:
             reasons = refused()
         except (HaproxyError, StateFolderError) as error:
-            log.error("raw configuration not checked", reason=one_line(error))
+            tell(one_line(error))
             return round_number > 0
+        tell("")
         if not reasons:
             return round_number > 0
         wants.refuse(reasons)

@@ -14,6 +14,7 @@ from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 from sidecar.desired.templates.reading import read_template
 from sidecar.desired.templates.table import TEMPLATES, WITHOUT_EFFECT
 from sidecar.errors import UsageError
+from sidecar.reading import read_file
 
 log = structlog.get_logger("sidecar")
 
@@ -120,8 +121,7 @@ def _files_in(folder: Path) -> dict[str, Path]:
 
 def _text_of(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            data = opened.read(_LONGEST + 1)
+        data = read_file(file, _LONGEST + 1)
     except OSError as error:
         raise UsageError(f"the template {file} cannot be read: {error.strerror}") from None
     if len(data) > _LONGEST:

@@ -335,3 +335,13 @@ def test_a_trial_that_cannot_be_made_refuses_nothing(tmp_path: Path) -> None:
 
     assert Trial("/no/program", tmp_path).refused(texts) == {}
     assert Trial("/bin/true", tmp_path / "missing").refused(texts) == {}
+
+
+@pytest.mark.timeout(20)
+def test_a_path_that_leads_to_a_pipe_is_no_certificate(tmp_path: Path) -> None:
+    """Nobody waits for what never comes."""
+    os.mkfifo(tmp_path / "pipe.pem")
+    look = CertificateFiles([tmp_path / "pipe.pem", Path("/dev/zero")]).begin()
+
+    reason = "cannot be read: is a pipe or a device, and no file"
+    assert look.troubles == {str(tmp_path / "pipe.pem"): reason, "/dev/zero": reason}

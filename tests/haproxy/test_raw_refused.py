@@ -1,11 +1,14 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.errors import ReloadFailedError
 from sidecar.haproxy import process
 from sidecar.marathon.schema import App, AppId
+from sidecar.reconcile import engine
 from tests.haproxy.driving_rig import (
     ONE,
     TWO,
@@ -27,9 +30,9 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     made: list[Path] = []
     check = process.check_configuration
 
-    def counted(binary: str, config: Path) -> process.CheckResult:
+    def counted(binary: str, config: Path, *, timeout: float) -> process.CheckResult:
         made.append(config)
-        return check(binary, config)
+        return check(binary, config, timeout=timeout)
 
     monkeypatch.setattr(process, "check_configuration", counted)
     return made
@@ -181,3 +184,75 @@ def test_the_file_does_not_wait_for_a_reload_that_something_stands_in_the_way_of
     wheel.scribe.interrupt()
     wheel.scribe.run()
     assert "maxconn 100" in (Path(wheel.settings.state_dir) / "haproxy.cfg").read_text()
+
+
+@pytest.fixture
+def pipe(short_dir: Path) -> str:
+    """A pipe into which nobody writes."""
+    path = short_dir / "pipe.pem"
+    os.mkfifo(path)
+    return str(path)
+
+
+@pytest.mark.timeout(60)
+def test_a_certificate_that_is_a_pipe_is_its_apps_problem_and_keeps_nobody_waiting(
+    wheel: Wheel, ports: dict[str, int], pipe: str
+) -> None:
+    """Neither we nor HAProxy read it."""
+    bad, good = free_ports(2)
+    wheel.wants.apps.append(web(bad, ports[TWO], name="bad", HAPROXY_0_SSL_CERT=pipe))
+    wheel.wants.apps.append(web(good, ports[TWO], name="good", HAPROXY_0_BIND_OPTIONS="maxconn 9"))
+    wheel.follow()
+    assert wheel.reload_when_due()
+    wheel.settle()
+
+    [problem] = wheel.driver.desired.problems
+    assert str(problem).startswith(f"app /bad: HAPROXY_0_SSL_CERT: {pipe} is a pipe")
+    assert get(good).task == TWO
+    assert get(wheel.settings.http_port, Host="bad.test").task == TWO
+
+
+@pytest.mark.timeout(60)
+def test_raw_configuration_that_haproxy_never_gets_through_is_refused(
+    wheel: Wheel, ports: dict[str, int], pipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its check takes far longer than those before; others are not held up for ever."""
+    monkeypatch.setattr(engine, "_LEAST_PATIENCE", 1.0)
+    bad, good = free_ports(2)
+    options = f"ssl ca-file {pipe}"
+    wheel.wants.apps.append(web(bad, ports[TWO], name="bad", HAPROXY_0_BIND_OPTIONS=options))
+    wheel.wants.apps.append(web(good, ports[TWO], name="good", HAPROXY_0_BIND_OPTIONS="maxconn 9"))
+    wheel.follow()
+    assert wheel.reload_when_due()  # it was sifted: look again
+    wheel.follow()
+    assert wheel.reload_when_due()
+
+    assert "does it name a pipe" in wheel.wants.refused[AppId("/bad")]
+    assert get(good).task == TWO
+
+
+def test_what_has_just_failed_is_not_checked_again_and_again(
+    wheel: Wheel, ports: dict[str, int], checks: list[Path]
+) -> None:
+    """On a full disk nothing can be checked: that is told once."""
+    (Path(wheel.settings.state_dir) / "haproxy.cfg.trial").mkdir()
+    (Path(wheel.settings.state_dir) / "haproxy.cfg.candidate").mkdir()
+    [number] = free_ports(1)
+    good = {"HAPROXY_0_BIND_OPTIONS": "maxconn 100"}
+    wheel.wants.apps.append(web(number, ports[TWO], name="good", **good))
+    wheel.follow()
+    with capture_logs() as lines:
+        for _ in range(5):
+            assert not wheel.reload_when_due()
+    told = [line["event"] for line in lines if line["log_level"] == "error"]
+    assert told == ["raw configuration not checked", "reload failed"]
+
+    (Path(wheel.settings.state_dir) / "haproxy.cfg.trial").rmdir()
+    (Path(wheel.settings.state_dir) / "haproxy.cfg.candidate").rmdir()
+    checks.clear()
+    for _ in range(3):
+        assert not wheel.reload_when_due()
+    assert not checks
+    wheel.clock.now += 60
+    assert wheel.reload_when_due()
+    assert get(number).task == TWO

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -234,6 +235,19 @@ def test_a_credential_file_is_read_again_when_it_changes(tmp_path: Path) -> None
     file.write_text("back:again\n")
     assert found.header() == basic("back", "again")
     assert found.trouble == ""
+
+
+@pytest.mark.timeout(20)
+def test_a_credential_file_that_becomes_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Nobody writes into it, and every request asks for a header."""
+    file = tmp_path / "credentials"
+    file.write_text("user:one\n")
+    found = CredentialFile(file, lambda _: None)
+    file.unlink()
+    os.mkfifo(file)
+
+    assert found.header() == basic("user", "one")
+    assert "is a pipe or a device, and no file; the last good one stays" in found.trouble
 
 
 def test_a_credential_file_that_is_no_use_at_start_is_refused_by_its_name(tmp_path: Path) -> None:

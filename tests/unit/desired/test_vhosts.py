@@ -2,6 +2,7 @@
 
 import re
 
+import attrs
 import pytest
 
 from sidecar.desired.claims import PortRules
@@ -104,3 +105,18 @@ def test_a_digest_changes_with_what_is_bound_and_with_nothing_else() -> None:
     assert plain.digest == Vhost("a.test", an_app("/other").id, ("/a.pem",)).digest
     assert plain.digest != Vhost("a.test", an_app().id, ("/b.pem",)).digest
     assert plain.digest != Vhost("a.test", an_app().id, ("/a.pem",), "verify none").digest
+
+
+def test_a_certificate_that_nobody_should_read_is_a_problem_and_another_app_is_heard() -> None:
+    """HAProxy would wait for a pipe for ever."""
+    rules = attrs.evolve(APART, absent={"/pipe.pem": "is a pipe"})
+    bad = an_own("/a", "a.test", SSL_CERT="/pipe.pem", BACKEND_WEIGHT="5")
+    good = an_own("/b", "a.test", 10001, SSL_CERT="/b.pem", PATH="/b")
+    found = desired_of([bad, good], rules)
+
+    assert found.vhosts["a.test"].certificates == ("/b.pem",)
+    assert set(found.frontends) == {10001}
+    assert found.port_owners.keys() == {10001}
+    assert [str(each) for each in found.problems if each.field == "HAPROXY_0_SSL_CERT"] == [
+        "app /a: HAPROXY_0_SSL_CERT: /pipe.pem is a pipe"
+    ]

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,11 @@ def test_a_variable_that_is_not_empty_beats_a_file(tmp_path: Path) -> None:
 
     assert texts(found) == {"BACKEND_HTTP_OPTIONS": "  fullconn 7\n  retries 1\n"}
     assert texts(empty) == {"BACKEND_HTTP_OPTIONS": OPTIONS}
+
+
+def make_a_pipe(file: Path) -> None:
+    """In the place of a file; nobody writes into it."""
+    os.mkfifo(file)
 
 
 def make_a_folder(file: Path) -> None:
