@@ -18,6 +18,7 @@ from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.files import remove_leftovers
 from sidecar.haproxy.folder import FolderLock
 from sidecar.haproxy.log_relay import LogRelay
+from sidecar.haproxy.master import MasterCli
 from sidecar.haproxy.process import most_connections, open_files
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.credentials import Credentials
@@ -26,7 +27,7 @@ from sidecar.reconcile.audit import Auditor
 from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
-from sidecar.reconcile.description import describe
+from sidecar.reconcile.description import describe, places
 from sidecar.reconcile.driver import Driver
 from sidecar.reconcile.engine import Engine, Placement
 from sidecar.reconcile.explainer import Explainer
@@ -44,6 +45,8 @@ from sidecar.side_files import write_side_files
 from sidecar.signals import Signals
 from sidecar.spoe.view import RoutingView
 from sidecar.supervision import Supervisor
+from sidecar.waking.counters import read_counters
+from sidecar.waking.scaler import Scaler, Sight
 from sidecar.web.control import ControlServer
 from sidecar.web.health import health_pages
 from sidecar.web.listener import Listener
@@ -141,7 +144,8 @@ def _start(
     driver = _driver(job, render, scribe, renewal)
     writer = _writer(job, fetcher, resolver, driver)
     auditor = _auditor(job, driver)
-    control = _control(job)
+    scaler = _scaler(job)
+    control = _control(job, scaler)
     agent = assembly.agent(settings, job.views)
     supervisor.start("agent", agent.run, interrupt=agent.interrupt)
     supervisor.start("control", control.run, interrupt=control.interrupt)
@@ -149,6 +153,7 @@ def _start(
         supervisor.start("pages", listener.run, interrupt=listener.interrupt)
         supervisor.start("sampler", job.sampler.run, interrupt=job.sampler.interrupt)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
+    supervisor.start("scaler", scaler.run, interrupt=scaler.interrupt)
     supervisor.start("writer", writer.run, interrupt=mailbox.close)
     supervisor.start("fetcher", fetcher.run, interrupt=fetcher.interrupt)
     supervisor.start("slow fetcher", slow.run, interrupt=slow.interrupt)
@@ -256,7 +261,24 @@ def _cycle(job: _Job) -> Cycle:
     )
 
 
-def _control(job: _Job) -> ControlServer:
+def _scaler(job: _Job) -> Scaler:
+    """Who wakes apps and puts them to sleep, by what is published."""
+    where = job.engine.placement
+
+    def sight() -> Sight:
+        status = job.published.get()
+        return Sight(status.desired.backends, places(status.observed), status.worker)
+
+    return Scaler(
+        assembly.client(job.settings, job.authority),  # its own: a client is for one thread
+        sight=sight,
+        counters=lambda asked: read_counters(where.admin_socket, where.master_socket, asked),
+        alone=lambda: not MasterCli(where.master_socket).processes().old_workers,
+        stopping=job.stopping,
+    )
+
+
+def _control(job: _Job, scaler: Scaler) -> ControlServer:
     def state() -> dict[str, Any]:
         troubles = {f"{name}_trouble": text for name, text in _troubles(job).items()}
         told = {"settings": shown(job.settings), **troubles}
@@ -272,6 +294,7 @@ def _control(job: _Job) -> ControlServer:
             "resync": lambda: job.mailbox.put(Wake()),
             "reload": lambda: job.mailbox.put(Wake(reload="asked for by the operator")),
         },
+        wake=scaler.wake,
     )
 
 

@@ -35,6 +35,10 @@ class MarathonRefusedError(MarathonError):
     """Marathon answered, but with a refusal (4xx other than 404)."""
 
 
+class MarathonLockedError(MarathonRefusedError):
+    """Marathon refused since a deployment of the app is in progress (409)."""
+
+
 class MarathonAnswerError(MarathonError):
     """The answer is not what the API documents: no JSON, half of it, or of another shape."""
 

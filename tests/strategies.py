@@ -89,6 +89,9 @@ label_names = st.builds(
             "HTTP_BACKEND_REVPROXY_PATH",
             "HTTP_BACKEND_REDIR",
             "CANARY_WEIGHT",
+            "WAKE",
+            "WAKE_TIMEOUT",
+            "SLEEP_AFTER",
             "BACKEND_HEALTHCHECK_PORT_INDEX",
             *(template.name for template in TEMPLATE_LABELS),
         )

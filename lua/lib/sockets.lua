@@ -187,24 +187,33 @@ function M.get(path, target, deadline, rewriter)
     end)
 end
 
---- Posts to a server on a unix socket, without a body, and looks at its status alone.
+--- Posts to a server on a unix socket, without a body.
 -- @param path string  its socket
 -- @param target string  the path asked for
 -- @param deadline number  see `deadline`
--- @return boolean  true for a status of the 200s; or nil and a sentence
-function M.post(path, target, deadline)
+-- @return table  `status` and `body`, which is a block at most; or nil and a sentence
+function M.exchange(path, target, deadline)
     local request = "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
         .. "Connection: close\r\n\r\n"
     return ask(path, request:format(target), deadline, function(socket)
-        local line = receive(socket, "*l", deadline)
-        local status = tonumber((line or ""):match("^HTTP/%d%.%d (%d%d%d)"))
-        if not status then
+        local head = read_head(socket, deadline)
+        if not (head and head.status) then
             return nil, "does not answer"
-        elseif status < 200 or status > 299 then
-            return nil, "answers with status " .. status
         end
-        return true
+        local length = math.min(tonumber(head["content-length"]) or 0, BLOCK_BYTES)
+        local body = length > 0 and receive(socket, length, deadline)
+        return { status = head.status, body = body or "" }
     end)
+end
+
+--- Posts likewise, and looks at the status alone.
+-- @return boolean  true for a status of the 200s; or nil and a sentence
+function M.post(path, target, deadline)
+    local reply, problem = M.exchange(path, target, deadline)
+    if reply and (reply.status < 200 or reply.status > 299) then
+        return nil, path .. " answers with status " .. reply.status
+    end
+    return reply and true, problem
 end
 
 return M

@@ -73,7 +73,7 @@ def _made(
         archetype,
         _servers(port, overrides, problems),
         port.kill_grace_seconds,
-        traits(port.labels, port.archetype.mode, port.check),
+        traits(port.labels, port.archetype.mode, port.check, port.waking),
         section,
         userlist(name, port, overrides),
         pieces,
@@ -81,6 +81,7 @@ def _made(
         fixed=fixed_servers(pieces),
         others=port.others,
         own_place=port.group is not None,
+        waking=port.waking,
     )
 
 

@@ -1,7 +1,8 @@
 """How HAProxy checks the tasks of one service port, from the health checks that Marathon has.
 
 As in marathon-lb: the first check of the port counts; a TCP port and a TCP check are checked by
-connecting; COMMAND checks are Marathon's alone; a sticky port is checked in any case.
+connecting; COMMAND checks are Marathon's alone; a sticky port is checked in any case. So is one at
+which requests wait for the first task: a check says when it serves.
 """
 
 import re
@@ -70,14 +71,15 @@ def check_rule(app: App, index: int, labels: PortLabels, mode: Mode) -> CheckRul
         check = check_of(app, labels.check_port_index)
     kind = Check.NONE if check is None else _kind(check, mode)
     if check is None or kind is Check.NONE:
-        return _unasked() if labels.sticky and mode is Mode.HTTP else CheckRule()
+        always = (labels.sticky or labels.wake) and mode is Mode.HTTP
+        return _unasked(labels) if always else CheckRule()
     interval = min(max(check.interval_seconds, _SHORTEST_INTERVAL), _LONGEST_INTERVAL)
     fall = min(max(check.max_consecutive_failures + 1, 1), _MOST_FAILURES)
     return CheckRule(
         kind,
         _rounded_up(check.timeout_seconds),
         check.path or "/",
-        _keywords(interval, fall),
+        _keywords(interval, fall, labels),
         check.port or None,
         labels.check_port_index,
         check,
@@ -112,17 +114,19 @@ def _kind(check: HealthCheck, mode: Mode) -> Check:
     return Check.HTTP
 
 
-def _unasked() -> CheckRule:
-    keywords = _keywords(_WITHOUT_A_DEFINITION, 3)
+def _unasked(labels: PortLabels) -> CheckRule:
+    keywords = _keywords(_WITHOUT_A_DEFINITION, 3, labels)
     return CheckRule(Check.CONNECT, CHECK_TIMEOUTS[0], keywords=keywords)
 
 
-def _keywords(interval: float, fall: int) -> tuple[str, ...]:
-    # Nobody waits a whole interval for a task that has just come or gone.
+def _keywords(interval: float, fall: int, labels: PortLabels) -> tuple[str, ...]:
+    # Nobody waits a whole interval for a task that has just come or gone; still less where
+    # requests wait for it.
+    quick = ("downinter", "200ms", "rise", "1") if labels.wake else ("downinter", "1s")
     return (
         "check",
         *("inter", f"{round(interval * 1000)}ms"),
-        *("fastinter", "1s", "downinter", "1s"),
+        *("fastinter", "1s", *quick),
         *("fall", str(fall)),
     )
 

@@ -80,7 +80,7 @@ class Composition:
         self._numberless: dict[PortKey, PortPart] = {}
         self._assigned: dict[PortKey, PortPart] = {}
         self._idle: Index[int, PortKey, PortPart] = Index()
-        """Ports without a server, by service port."""
+        """Ports without a backend, by service port."""
         self._idlers = Idlers()
         self._claimants: Index[BackendName, PortKey, PortPart] = Index()
         self._served: dict[BackendName, PortPart] = {}
@@ -219,7 +219,7 @@ class Composition:
         if port.number:
             self._numbers[port.number] += 1
             self._stale_assignment |= self._numbers[port.number] == 1 and bool(self._numberless)
-        if not port.endpoints:
+        if not port.has_backend:
             self._idle.put(port.number, key, port)
             self._idlers.change(port, idle=True)
             self._stale_numbers.add(port.number)
@@ -235,7 +235,7 @@ class Composition:
             if not self._numbers[port.number]:
                 del self._numbers[port.number]
                 self._stale_assignment |= bool(self._numberless)
-        if not port.endpoints:
+        if not port.has_backend:
             self._idle.remove(port.number, key)
             self._idlers.change(port, idle=False)
             self._stale_numbers.add(port.number)
@@ -383,7 +383,7 @@ class Composition:
         self._tables.put_owner(number, owner.backend if owner else None)
         self._tables.put_frontend(number, frontend)
         entries: dict[MapName, dict[str, Value]] = {name: {} for name in _PORT_MAPS}
-        if owner is not None and owner.endpoints:
+        if owner is not None and owner.has_backend:
             entries[MapName.PORT] = {str(number): Target(owner.backend)}
             entries[MapName.PORT_MODE] = {str(number): Text(owner.archetype.mode.value)}
         for name, found_entries in entries.items():

@@ -37,6 +37,7 @@ from sidecar.desired.model import Archetype, BackendName, Mode, Problem
 from sidecar.desired.naming import backend_name
 from sidecar.desired.notices import notices_of
 from sidecar.desired.readers import read_groups
+from sidecar.desired.waking import Waking, misfits
 from sidecar.marathon.schema import App, AppId, Task, TaskId
 from sidecar.marathon.snapshot import covers
 
@@ -101,6 +102,13 @@ class PortPart:
     """The other apps of that group whose tasks are among the endpoints."""
     asleep: bool = False
     """Whether its app is scaled to zero."""
+    waking: Waking | None = None
+    """How a request wakes its app; None where none does."""
+
+    @property
+    def has_backend(self) -> bool:
+        """Whether it is to have a backend: also an empty one, where requests may wait for tasks."""
+        return bool(self.endpoints) or self.waking is not None
 
     @property
     def known_as(self) -> AppId:
@@ -171,12 +179,15 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
         if not port.udp_only and _taken(form, labels, rules):
             part, more = _derive_port(state, form, port, rules=rules, resolved=resolved)
             problems += more
+            waking, more = _waking_of(part, form, grouped=deployment is not None)
+            problems += more
             closing = _closing_that_form_lacks(app, form, port.index)
             problems += [_left_out(app.id, name) for name in closing]
-            misfits = _pod_misfits(form, port, labels)
-            problems += misfits
-            if not (closing or misfits):
-                ports.append(attrs.evolve(part, group=deployment.group if deployment else None))
+            unreachable = _pod_misfits(form, port, labels)
+            problems += unreachable
+            if not (closing or unreachable):
+                group = deployment.group if deployment else None
+                ports.append(attrs.evolve(part, group=group, waking=waking))
     return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))), deployment)
 
 
@@ -206,6 +217,22 @@ def _derive_port(
         asleep=state.app.instances == 0,
     )
     return part, problems
+
+
+def _waking_of(
+    part: PortPart, form: App, *, grouped: bool
+) -> tuple[Waking | None, tuple[Problem, ...]]:
+    """How requests to a port wake its app, and why they do not where labels say so."""
+    http, wanted = part.archetype.mode is Mode.HTTP, part.labels.wake
+    waking = part.labels.waking
+    problems = tuple(
+        Problem(form.id, f"HAPROXY_{part.index}_{name}", reason)
+        for name, reason in misfits(
+            waking, wanted=wanted, http=http, pod=form.is_pod, grouped=grouped
+        )
+    )
+    can_be = wanted and http and not form.is_pod and not grouped
+    return (waking if can_be else None), problems
 
 
 def admitted(task: Task, state: AppState, rules: Rules) -> bool:

@@ -24,7 +24,9 @@ from sidecar.desired.readers import (
     read_bool,
     read_certificates,
     read_groups,
+    read_idleness,
     read_index,
+    read_instances,
     read_location,
     read_mode,
     read_networks,
@@ -33,11 +35,13 @@ from sidecar.desired.readers import (
     read_port,
     read_prefix,
     read_vhosts,
+    read_wake_timeout,
     read_weight,
 )
 from sidecar.desired.templates.filling import TemplateError
 from sidecar.desired.templates.reading import read_for_app
 from sidecar.desired.templates.table import TEMPLATES, WITHOUT_EFFECT
+from sidecar.desired.waking import Waking
 
 
 @attrs.frozen
@@ -65,8 +69,17 @@ class PortLabels:
     bind_address: str = ""
     bind_options: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
+    wake: bool = False
+    wake_instances: int = 1
+    wake_timeout: int = 30
+    sleep_after: int | None = None
     templates: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     """The templates that are replaced for this port, by name, not yet filled."""
+
+    @property
+    def waking(self) -> Waking:
+        """How its app is woken and put to sleep, where `wake` says so."""
+        return Waking(self.wake_instances, self.wake_timeout, self.sleep_after)
 
 
 @attrs.frozen
@@ -191,6 +204,32 @@ LABELS: tuple[Label, ...] = (
         "certificates",
         read_certificates,
         "The service port speaks TLS with this certificate, a path as HAProxy sees it.",
+    ),
+    Label(
+        "WAKE",
+        "wake",
+        read_bool,
+        "true: while the app is scaled to zero, a request scales it up and waits for its first"
+        " task. Needs mode http.",
+    ),
+    Label(
+        "WAKE_INSTANCES",
+        "wake_instances",
+        read_instances,
+        "With WAKE: how many tasks the app gets then; 1 by default.",
+    ),
+    Label(
+        "WAKE_TIMEOUT",
+        "wake_timeout",
+        read_wake_timeout,
+        "With WAKE: how long a request waits at most, such as 45s or 2m; 30s by default.",
+    ),
+    Label(
+        "SLEEP_AFTER",
+        "sleep_after",
+        read_idleness,
+        "With WAKE: the app is scaled to zero after so long without a request, such as 15m or 2h;"
+        " never by default.",
     ),
 )
 

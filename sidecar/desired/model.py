@@ -15,6 +15,7 @@ import attrs
 from sidecar.desired.certificates import CRT_LIST, Certificate
 from sidecar.desired.idle_port import Idle
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
+from sidecar.desired.waking import Waking
 from sidecar.marathon.schema import AppId
 
 BackendName = NewType("BackendName", str)
@@ -196,6 +197,8 @@ class Backend:
     own_place: bool = False
     ruled: bool = False
     """Whether templates name it in a frontend; then it has its own place too."""
+    waking: Waking | None = None
+    """How a request wakes its app, which may have no tasks; None where none does."""
     plain: "Backend | None" = None
     """The same without what its own app brings in HAProxy's words, where it brings any."""
 

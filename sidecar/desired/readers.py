@@ -21,6 +21,11 @@ _LONGEST_HOST = 253
 _LONGEST_PATH = 1024  # a map command must fit in HAProxy's smallest usual buffer, many at a time
 _LARGEST_PORT = 65535
 _LARGEST_WEIGHT = 10**6
+_MOST_INSTANCES = 1000
+_LONGEST_WAKE = 600
+_LONGEST_IDLENESS = 30 * 24 * 3600
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_TIME = re.compile(r"([0-9]{1,8})\s*([smh]?)")
 _PERCENTAGE = re.compile(r"[0-9]{1,3}([.][0-9]{1,2})?")
 _PLAIN_BALANCES = frozenset({"roundrobin", "leastconn", "first", "random", "source", "uri"})
 _BALANCE_WITH_ARGUMENT = re.compile(
@@ -139,6 +144,37 @@ def _read_int(text: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,12}", stripped):
         raise LabelError(f"{short(text)} is not a whole number")
     return int(stripped)
+
+
+def read_instances(text: str) -> int:
+    """How many tasks an app is to have."""
+    number = _read_int(text)
+    if not 1 <= number <= _MOST_INSTANCES:
+        raise LabelError(f"{number} must be from 1 to {_MOST_INSTANCES}")
+    return number
+
+
+def read_wake_timeout(text: str) -> int:
+    """Seconds that a request may wait."""
+    return _read_seconds(text, _LONGEST_WAKE)
+
+
+def read_idleness(text: str) -> int | None:
+    """Seconds, or nothing (also as `0` or `off`) for never."""
+    if text.strip().lower() in {"", "0", "off"}:
+        return None
+    return _read_seconds(text, _LONGEST_IDLENESS)
+
+
+def _read_seconds(text: str, longest: int) -> int:
+    """Whole seconds, perhaps with a unit: `30`, `30s`, `5m`, `2h`."""
+    match = _TIME.fullmatch(text.strip().lower())
+    if match is None:
+        raise LabelError(f"{short(text)} is no time such as 30, 30s, 5m or 2h")
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if not 1 <= seconds <= longest:
+        raise LabelError(f"{short(text)} must be from 1 to {longest} seconds")
+    return seconds
 
 
 def read_mode(text: str) -> Mode:

@@ -11,13 +11,14 @@ from sidecar.desired.checks import CheckRule
 from sidecar.desired.labels import PortLabels
 from sidecar.desired.model import Check, Mode, TraitMap
 from sidecar.desired.readers import Network
+from sidecar.desired.waking import Waking
 
 _NIBBLE = 4
 _MAPPED = "0" * 20 + "FFFF"  # how a v6 listener sees an IPv4 client
 
 
 def traits(
-    labels: PortLabels, mode: Mode, check: CheckRule
+    labels: PortLabels, mode: Mode, check: CheckRule, waking: Waking | None = None
 ) -> Mapping[TraitMap, Mapping[str, str]]:
     """The entries of one backend, by map."""
     found: dict[TraitMap, dict[str, str]] = {}
@@ -31,6 +32,8 @@ def traits(
         )
     if mode is Mode.HTTP:
         flags += _http_flags(labels, found)
+    if waking is not None:
+        flags.append(waking.flag)
     if flags:
         found[TraitMap.FLAGS] = {"": ",".join(flags)}
     return found

@@ -11,7 +11,10 @@ import attrs
 from sidecar.errors import ReplyError
 
 FRONTENDS, BACKENDS, SERVERS = 1, 2, 4
-_COLUMNS = ("pxname", "svname", "scur", "rate", "status", "act", "check_status", "last_chk")
+_COLUMNS = (
+    *("pxname", "svname", "scur", "rate", "status", "act", "check_status", "last_chk"),
+    *("qcur", "lastsess"),
+)
 
 
 @attrs.frozen
@@ -20,6 +23,8 @@ class Counted:
 
     `streams` are in progress now, `rate` those that came in the last second, `up` the servers of a
     backend that get requests. `check` says how HAProxy's last health check ended, if there was one.
+    `queued` wait for a server; `idle` is how many seconds ago one got the last stream, None for
+    never.
     """
 
     proxy: str
@@ -29,6 +34,8 @@ class Counted:
     status: str
     up: int
     check: str
+    queued: int = 0
+    idle: int | None = None
 
 
 def show_stat(proxy: str, kinds: int) -> str:
@@ -59,7 +66,9 @@ def _counted(rows: Iterator[list[str]], columns: Sequence[int]) -> Iterator[Coun
     for row in rows:
         if not row:
             continue
-        proxy, name, streams, rate, status, up, check, last = [row[each] for each in columns]
+        found = [row[each] for each in columns]
+        proxy, name, streams, rate, status, up, check, last, queued, idle = found
+        ago = int(idle or -1)
         said = f"{check.removeprefix('* ')} {last}".strip() if check else ""
         yield Counted(
             proxy,
@@ -69,4 +78,6 @@ def _counted(rows: Iterator[list[str]], columns: Sequence[int]) -> Iterator[Coun
             status,
             int(up or 0),
             said,
+            int(queued or 0),
+            None if ago < 0 else ago,
         )

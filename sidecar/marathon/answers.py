@@ -1,13 +1,19 @@
 """Judges an HTTP answer of Marathon: its status, its kind, its JSON, and who really answered."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
 import requests
 
-from sidecar.errors import MarathonAnswerError, MarathonRefusedError, MarathonUnreachableError
+from sidecar.errors import (
+    MarathonAnswerError,
+    MarathonError,
+    MarathonLockedError,
+    MarathonRefusedError,
+    MarathonUnreachableError,
+)
 from sidecar.marathon.schema import App, AppId, ShapeError
 
 T = TypeVar("T")
@@ -33,6 +39,8 @@ def check_status(response: requests.Response, body: bytes, app_id: str) -> None:
         raise MarathonAnswerError(f"{url} answered 404, and not in Marathon's words")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise MarathonUnreachableError(f"{url} answered {status}")
+    if status == HTTPStatus.CONFLICT:
+        raise MarathonLockedError(f"{url} refused with 409: a deployment is in progress")
     if status >= HTTPStatus.BAD_REQUEST:
         raise MarathonRefusedError(f"{url} refused with {status}")
     raise MarathonAnswerError(f"{url} answered {status} instead of 200")
@@ -95,6 +103,17 @@ def read_pod_versions(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(row, str) for row in value):
         raise ShapeError("the answer has no list of texts 'versions'")
     return tuple(value)
+
+
+def most_telling(failures: Sequence[MarathonError]) -> MarathonError:
+    """Sum up why no endpoint served; a refusal or a wrong answer says more than silence."""
+    ranks: dict[type, int] = {
+        MarathonLockedError: 0,
+        MarathonRefusedError: 0,
+        MarathonAnswerError: 1,
+    }
+    best = min(failures, key=lambda failure: ranks.get(type(failure), 2))
+    return type(best)("; ".join(str(failure) for failure in failures))
 
 
 def shown(url: str) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import attrs
@@ -19,7 +19,6 @@ import urllib3
 from sidecar.errors import (
     MarathonAnswerError,
     MarathonError,
-    MarathonRefusedError,
     MarathonUnreachableError,
     UsageError,
 )
@@ -28,6 +27,7 @@ from sidecar.marathon.answers import (
     check_status,
     check_stream,
     expect,
+    most_telling,
     read_json,
     read_pod_versions,
     read_versions,
@@ -38,6 +38,7 @@ from sidecar.marathon.endpoints import Endpoint, endpoint_of, redirected
 from sidecar.marathon.events import EVENT_TYPES
 from sidecar.marathon.pods import read_pod, read_pod_definition, read_pods
 from sidecar.marathon.schema import App, AppId, UnreadableApp, read_app, read_apps
+from sidecar.marathon.startup import Startup, read_startup
 
 T = TypeVar("T")
 Query = tuple[tuple[str, str], ...]
@@ -51,13 +52,15 @@ _RESERVED_NAMES = frozenset({"", ".", "..", "*", "restart", "tasks", "versions"}
 
 @attrs.frozen
 class _Call:
-    """One request as it would go to any endpoint."""
+    """One request as it would go to any endpoint; its body, if any, is JSON."""
 
     session: requests.Session
     path: str
     query: Query
     read_timeout: float
     deadline: float
+    method: str = "GET"
+    body: object = None
 
 
 class MarathonClient:
@@ -203,6 +206,33 @@ class MarathonClient:
         """
         return self._fetch_of(app_id, "::versions", read=read_pod_versions, of="pods") or ()
 
+    def startup(self, app_id: AppId) -> Startup | None:
+        """Look at how an app is coming up; None if Marathon has no such.
+
+        Raises:
+            MarathonError: no endpoint gave a usable answer.
+        """
+        parts = ("counts", "deployments", "lastTaskFailure")
+        query = tuple(("embed", f"app.{part}") for part in parts)
+        return self._fetch_of(app_id, query=query, read=read_startup)
+
+    def scale(self, app_id: AppId, instances: int) -> bool:
+        """Give an app so many tasks, unless a deployment of it is in progress.
+
+        Returns:
+            False if Marathon has no such app.
+
+        Raises:
+            MarathonLockedError: a deployment of it is in progress.
+            MarathonError: no endpoint did it, as far as is known.
+        """
+
+        def read(_: object) -> bool:
+            return True
+
+        body = {"instances": instances}
+        return bool(self._fetch_of(app_id, read=read, method="PUT", body=body))
+
     def open_events(self) -> requests.Response:
         """Open the event stream, at the leader if Marathon sends us there.
 
@@ -234,20 +264,28 @@ class MarathonClient:
         read: Callable[[object], T],
         query: Query = (),
         of: str = "apps",
+        **more: Any,  # noqa: ANN401 (of the call)
     ) -> T | None:
         names = app_id.removeprefix("/").split("/")
         if names[-1] in _RESERVED_NAMES or {"", ".", ".."} & set(names):
             return None  # no app can have this name, and the path would mean something else
         path = "/".join(_quoted(name) for name in names)
         try:
-            return self._fetch(f"/v2/{of}/{path}{rest}", query, read=read, app_id=app_id)
+            return self._fetch(f"/v2/{of}/{path}{rest}", query, read=read, app_id=app_id, **more)
         except NoSuchAppError:
             return None
 
     def _fetch(
-        self, path: str, query: Query, *, read: Callable[[object], T], app_id: str = ""
+        self,
+        path: str,
+        query: Query,
+        *,
+        read: Callable[[object], T],
+        app_id: str = "",
+        **more: Any,  # noqa: ANN401 (of the call)
     ) -> T:
         call = self._call(self._fetching, path, query, about_app=bool(app_id))
+        call = attrs.evolve(call, **more)
 
         def attempt(endpoint: Endpoint) -> T:
             with self._send(endpoint, call) as response:
@@ -281,7 +319,7 @@ class MarathonClient:
             else:
                 self._preferred = index
                 return answer
-        raise _most_telling(failures) from failures[-1]
+        raise most_telling(failures) from failures[-1]
 
     def _send(self, endpoint: Endpoint, call: _Call) -> requests.Response:
         """Ask one endpoint, and the leader that it names; our own hops keep the credentials."""
@@ -309,8 +347,10 @@ class MarathonClient:
     def _send_as(self, header: str | None, endpoint: Endpoint, call: _Call) -> requests.Response:
         url = endpoint.url + call.path
         try:
-            return call.session.get(
+            return call.session.request(
+                call.method,
                 url,
+                json=call.body,
                 params=call.query,
                 headers=None if header is None else {"Authorization": header},
                 timeout=(self._connect_timeout, call.read_timeout),
@@ -348,13 +388,6 @@ def _session(headers: Mapping[str, str]) -> requests.Session:
     session.trust_env = False
     session.headers.update({"User-Agent": "marathon-lb-sidecar", **headers})
     return session
-
-
-def _most_telling(failures: Sequence[MarathonError]) -> MarathonError:
-    """Sum up why no endpoint served; a refusal or a wrong answer says more than silence."""
-    ranks: dict[type, int] = {MarathonRefusedError: 0, MarathonAnswerError: 1}
-    best = min(failures, key=lambda failure: ranks.get(type(failure), 2))
-    return type(best)("; ".join(str(failure) for failure in failures))
 
 
 def cause(error: BaseException) -> str:

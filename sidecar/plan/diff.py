@@ -11,7 +11,7 @@ from functools import partial
 
 import attrs
 
-from sidecar.desired.model import Backend, Desired, Server, ServerName
+from sidecar.desired.model import Backend, Desired, ServerName
 from sidecar.marathon.schema import AppId
 from sidecar.plan import certificates, making, maps, reasons, servers, traits
 from sidecar.plan.abilities import LEAST, Abilities
@@ -60,7 +60,8 @@ def plan(
     allocation = (making.settle if makes_backends else allocate)(desired.backends, observed, waits)
     phases, protected_apps = Phases(), frozenset(protected)
     largest = abilities.largest_certificate
-    proven = _proven(observed) if starts_down else None
+    cautious = starts_down or any(each.waking for each in desired.backends.values())
+    proven = _proven(observed) if cautious else frozenset()
     unmade = [
         *certificates.look_after(phases, desired, observed, largest=largest),
         *_bring_in(
@@ -70,6 +71,7 @@ def plan(
             allocation,
             abilities=abilities,
             protected=protected_apps,
+            starts_down=starts_down,
             proven=proven,
         ),
     ]
@@ -118,13 +120,10 @@ def _bring_in(
     *,
     abilities: Abilities,
     protected: Collection[AppId],
-    proven: Collection[ServerName] | None,
+    starts_down: bool,
+    proven: Collection[ServerName],
 ) -> list[Reason]:
     """Claim, or make, every backend's place and bring its servers in; why some wait."""
-
-    def is_untried(server: Server) -> bool:
-        return proven is not None and server.name not in proven
-
     unmade = []
     for name, place in sorted(allocation.location.items()):
         backend = desired.backends[name]
@@ -134,8 +133,16 @@ def _bring_in(
         if reason is not None and servers.need_making(place, backend.servers, observed):
             unmade.append(reason)
         else:
-            servers.bring_in(phases, place, backend.servers, observed, untried=is_untried)
+            down = starts_down or _is_waited_for(backend, place, observed)
+            untried = {each.name for each in backend.servers} - set(proven) if down else set()
+            servers.bring_in(phases, place, backend.servers, observed, untried=untried)
     return unmade
+
+
+def _is_waited_for(backend: Backend, place: str, observed: Observed) -> bool:
+    """Whether requests may wait there for the first server, which has to prove that it serves."""
+    there = observed.backends.get(place, {})
+    return backend.waking is not None and not any(each.usable for each in there.values())
 
 
 def _proven(observed: Observed) -> frozenset[ServerName]:

@@ -7,7 +7,7 @@ stays is called healthy before the last server goes that was.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -38,7 +38,7 @@ def bring_in(
     wanted: Sequence[Server],
     observed: Observed,
     *,
-    untried: Callable[[Server], bool],
+    untried: Collection[ServerName],
 ) -> None:
     """Make every wanted server exist in `place`, as it should be, enabled or in maint.
 
@@ -49,7 +49,7 @@ def bring_in(
     for server in wanted:
         current = there.get(server.name)
         if current is None:
-            phases.additions += _add(place, server, observed, down=untried(server))
+            phases.additions += _add(place, server, observed, down=server.name in untried)
         elif _must_be_made_anew(place, server, current, observed):
             # One that is not to serve hands over first, as others do; then it is made anew.
             stops = _withdraw(place, server, current)
@@ -134,11 +134,16 @@ def _add(
     place: str, server: Server, observed: Observed, *, down: bool
 ) -> list[ServerStep | MapStep]:
     """Note, make, enable: a server whose making was cut short is noted, and in maint."""
-    enable = EnableServer(place, server.name, checked=server.checked, down=down and server.checked)
+    down = down and server.checked
+    enable = EnableServer(place, server.name, checked=server.checked, down=down)
+    # Before it is down it is up for a moment, which a request that waits must not take for more.
+    first = attrs.evolve(server, weight=0) if down else server
+    weigh = [WeighServer(place, server.name, server.weight)] if first != server else []
     return [
         *_note(place, server, observed),
-        AddServer(place, server),
+        AddServer(place, first),
         *([] if server.in_maint else [enable]),
+        *weigh,
     ]
 
 

@@ -68,10 +68,10 @@ def _told(problems: Iterable[Problem]) -> list[dict[str, str]]:
 
 def _apps(status: Status) -> list[dict[str, Any]]:
     routes = _routes(status)
-    places = _places(status.observed)
+    there = places(status.observed)
     by_app: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for name, backend in sorted(status.desired.backends.items()):
-        described = _backend(backend, sorted(routes[name]), places.get(name), status.observed)
+        described = _backend(backend, sorted(routes[name]), there.get(name), status.observed)
         effects = status.desired.effects.get(name, Effects())
         described |= {"labels": dict(effects.labels), "check": effects.check}
         for app_id in backend.app_ids:
@@ -121,7 +121,8 @@ _KIND = {
 }
 
 
-def _places(observed: Observed | None) -> dict[BackendName, str]:
+def places(observed: Observed | None) -> dict[BackendName, str]:
+    """Where HAProxy has each backend: in its own or in a spare."""
     if observed is None:
         return {}
     return {

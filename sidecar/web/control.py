@@ -1,7 +1,8 @@
-"""The sidecar's own small server on a unix socket: its state to read, and three things to ask for.
+"""The sidecar's own small server on a unix socket: its state to read, and four things to ask for.
 
-`GET /state`, `GET /explain?url=`, `GET /healthz`, `POST /release`, `POST /resync`, `POST /reload`.
-Who may open the socket (mode 600 in the state folder) may do all of it.
+`GET /state`, `GET /explain?url=`, `GET /healthz`, `POST /release`, `POST /resync`, `POST /reload`,
+and for requests that wait in HAProxy `POST /wake/<backend>`. Who may open the socket (mode 600 in
+the state folder) may do all of it.
 """
 
 import json
@@ -11,9 +12,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from sidecar.errors import SidecarError
+from sidecar.waking.flights import Told
 from sidecar.web.loop import Loop, Start
 
 Answer = tuple[str, Mapping[str, Any]]
+_WAKE = "/wake/"
 
 
 class ControlServer:
@@ -26,9 +29,11 @@ class ControlServer:
         state: Callable[[], Mapping[str, Any]],
         explain: Callable[[str], Mapping[str, Any]] = lambda _: {},
         commands: Mapping[str, Callable[[], None]],
+        wake: Callable[[str], Told | None] = lambda _: None,
     ) -> None:
         self._state = state
         self._explain = explain
+        self._wake = wake
         self._commands = commands
         path.unlink(missing_ok=True)  # left by one that was killed; the folder's lock is ours
         self._loop = Loop(self._answer, unix_socket=str(path), unix_socket_perms="600", threads=2)
@@ -57,8 +62,17 @@ class ControlServer:
                     return "400 Bad Request", {"message": str(error), "code": error.exit_code}
             case "GET", "/healthz":
                 return "200 OK", {"alive": True}
+            case "POST", _ if path.startswith(_WAKE):
+                return self._woken(path.removeprefix(_WAKE))
             case "POST", _ if command is not None:
                 command()
                 return "202 Accepted", {"accepted": path.strip("/")}
             case _:
                 return "404 Not Found", {"message": f"no {method} {path} here"}
+
+    def _woken(self, backend: str) -> Answer:
+        """202 while it is worth waiting, else 503; the reason stands where Lua looks for it."""
+        told = self._wake(backend)
+        if told is None:
+            return "404 Not Found", {"reason": "the sidecar knows of no such app that can be woken"}
+        return "202 Accepted" if told.wait else "503 Service Unavailable", {"reason": told.reason}

@@ -1,0 +1,88 @@
+-- What the requests that wait for a sleeping app share: when to ask for it, and what was answered.
+-- SPDX-License-Identifier: Apache-2.0
+
+local M = {}
+
+-- One request asks for all; another does where no answer came of it for so long.
+local ASK_AGAIN_SECONDS = 1
+
+-- A sidecar that is started again is away for a moment; one that stays away wakes nothing.
+local UNREACHED_SECONDS = 5
+
+local USUAL_SECONDS = 30
+
+--- Reads how long a request of a backend may wait.
+-- @param flags string  the backend's flags
+-- @return number  seconds
+function M.seconds(flags)
+    return tonumber(flags:match("wake:(%d+)")) or USUAL_SECONDS
+end
+
+--- Tells how long to sleep before looking again: a request that waits for long looks less often.
+-- @param waited number  seconds that it has waited
+-- @return number  milliseconds
+function M.pause(waited)
+    return math.floor(math.min(100, 20 + waited * 20))
+end
+
+--- Reads the sidecar's answer.
+-- @param status number  nil where there was none
+-- @param body string  JSON with a `reason` of plain characters; where there was none, a sentence
+-- @return table  `reason`, `unreached`, and `over` where waiting is of no use
+function M.read(status, body)
+    if not status then
+        return { reason = "The sidecar cannot be reached: " .. body, unreached = true }
+    end
+    local reason = body:match('"reason": "([^"]*)"') or "The sidecar answers with " .. status
+    return { reason = reason, over = status == 503 }
+end
+
+--- Makes the book of one worker.
+-- @return table  with the functions below
+function M.book()
+    local pages = {}
+
+    local function page(backend)
+        pages[backend] = pages[backend] or {}
+        return pages[backend]
+    end
+
+    local book = {}
+
+    --- Takes the task of asking for a backend, if it is time.
+    -- @return boolean  whether the caller is the one that asks
+    function book.take(backend, now)
+        local mine = page(backend)
+        if mine.asked and now - mine.asked < ASK_AGAIN_SECONDS then
+            return false
+        end
+        mine.asked = now
+        return true
+    end
+
+    --- Notes an answer, as `read` gives it.
+    function book.note(backend, now, answer)
+        local mine = page(backend)
+        mine.reason = answer.reason
+        mine.over = answer.over and now or nil
+        mine.unreached = answer.unreached and (mine.unreached or now) or nil
+    end
+
+    --- Tells whether a request that has waited since a time is to wait no more.
+    -- @return string  why; nil while it is to wait
+    function book.verdict(backend, since, now, deadline)
+        local mine = page(backend)
+        local over = mine.over and mine.over >= since
+        local alone = mine.unreached and now - math.max(since, mine.unreached) > UNREACHED_SECONDS
+        if over or alone then
+            return mine.reason
+        elseif now >= deadline then
+            local why = mine.reason or ""
+            return "No task of the app came in time" .. (why ~= "" and ": " .. why or "")
+        end
+    end
+
+    return book
+end
+
+return M

@@ -1,0 +1,110 @@
+"""One app on its way up: what is known of it, and what that means for the requests that wait; pure.
+
+A flight lasts for as long as requests ask for it. Waiting has its own end in HAProxy; a flight says
+why it lasts, and when waiting is of no use.
+"""
+
+import attrs
+
+from sidecar.errors import MarathonLockedError, MarathonRefusedError, SidecarError
+from sidecar.marathon.schema import AppId
+from sidecar.marathon.startup import Failure, Startup
+
+LEASE = 3.0
+"""Seconds after which a flight that nobody asks for is forgotten; HAProxy asks each second."""
+SCALE_AGAIN = 5.0
+"""Seconds after which an app that Marathon lists with no instances, still, is scaled up again."""
+_FAILURES = 2  # a single one may be its agent's
+_LONGEST_REASON = 300
+_PLAIN = {ord('"'): "'", ord("\\"): "/"}
+
+
+@attrs.frozen
+class Told:
+    """What a waiting request is told: whether to wait on, and why it lasts or cannot be."""
+
+    wait: bool
+    reason: str = ""
+
+
+@attrs.frozen
+class Flight:
+    """How one app comes up; times are monotonic seconds.
+
+    `known` is the task failure that was there before, if it was looked; `failed` are the tasks that
+    failed since.
+    """
+
+    app_id: AppId
+    instances: int
+    asked: float
+    looked: bool = False
+    known: str = ""
+    scaled: float | None = None
+    failed: frozenset[str] = frozenset()
+    reason: str = ""
+    over: bool = False
+
+    def wants_attention(self, now: float) -> bool:
+        """Whether it is to be brought on its way."""
+        return not (self.over or self.forgotten(now))
+
+    def forgotten(self, now: float) -> bool:
+        """Whether nobody asks any more, or its failure is old."""
+        return now - self.asked > LEASE
+
+    def told(self) -> Told:
+        """What those who wait are told."""
+        return Told(not self.over, self.reason)
+
+    def needs_scaling(self, seen: Startup, now: float) -> bool:
+        """Whether Marathon is to be asked for tasks; never where it has been already."""
+        rested = self.scaled is None or now - self.scaled > SCALE_AGAIN
+        return seen.instances == 0 and rested and not self.over
+
+    def saw(self, seen: Startup | None) -> "Flight":
+        """The flight after a look at the app."""
+        if seen is None:
+            return self.ended("Marathon has no such app any more")
+        failure = seen.failure
+        task = failure.task_id if failure else ""
+        if not self.looked:
+            return attrs.evolve(self, looked=True, known=task, reason=_progress(seen))
+        failed = self.failed | {task} if task and task != self.known else self.failed
+        reason = _failure(failure) if failure and task in failed else _progress(seen)
+        flight = attrs.evolve(self, failed=failed, reason=plain(reason))
+        if len(failed) >= _FAILURES and not seen.running:
+            return flight.ended(reason)
+        return flight
+
+    def ran_into(self, error: SidecarError) -> "Flight":
+        """The flight after Marathon did not do what it was asked for."""
+        if isinstance(error, MarathonLockedError):
+            return attrs.evolve(self, reason="another deployment of the app is in progress")
+        if isinstance(error, MarathonRefusedError):
+            return self.ended(f"Marathon does not let us scale it: {error}")
+        return attrs.evolve(self, reason=plain(f"Marathon does not answer: {error}"))
+
+    def ended(self, reason: str) -> "Flight":
+        """The flight, of no use any more."""
+        return attrs.evolve(self, reason=plain(reason), over=True)
+
+
+def plain(text: str) -> str:
+    """One line of plain characters, which the Lua side reads out of JSON as it stands."""
+    line = " ".join(text.split()).translate(_PLAIN)
+    return line.encode("ascii", "replace").decode()[:_LONGEST_REASON]
+
+
+def _progress(seen: Startup) -> str:
+    if seen.running:
+        return "its task runs and is not in service yet"
+    if seen.staged:
+        return "its task is being started"
+    if seen.instances:
+        return "Marathon has found no place for its task yet; no offer may have enough resources"
+    return "Marathon is asked for a task of it"
+
+
+def _failure(failure: Failure) -> str:
+    return f"its task failed: {failure.state} {failure.message}".rstrip()

@@ -1,0 +1,202 @@
+"""Scales apps up for requests that wait and down when none comes: a thread, one call at a time.
+
+However many requests wait, Marathon is asked once for each app. Whoever asks only leaves word, and
+is told what is known; since one thread does both, an app is never put to sleep while it is woken.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import attrs
+import structlog
+
+from sidecar.desired.model import Backend, BackendName
+from sidecar.desired.waking import Waking
+from sidecar.errors import HaproxyError, MarathonError, MarathonLockedError
+from sidecar.marathon.schema import AppId
+from sidecar.marathon.startup import Startup
+from sidecar.waking.flights import Flight, Told
+from sidecar.waking.idleness import Idleness, Usage, sleepers
+
+log = structlog.get_logger("waking")
+
+_LOOK = 0.5
+_SAMPLE = 5.0
+_SHORTEST_SAMPLE = 1.0
+
+
+class Scales(Protocol):
+    """Who asks Marathon; see `MarathonClient`."""
+
+    def startup(self, app_id: AppId) -> Startup | None:
+        """How an app is coming up."""
+
+    def scale(self, app_id: AppId, instances: int) -> bool:
+        """Give an app so many tasks."""
+
+
+@attrs.frozen
+class Sight:
+    """What HAProxy should have, where it has it, and which of its workers serves."""
+
+    backends: Mapping[BackendName, Backend] = attrs.field(factory=dict)
+    places: Mapping[BackendName, str] = attrs.field(factory=dict)
+    worker: int = 0
+
+
+class Scaler:
+    """Owns the flights and the times of idleness.
+
+    `counters` gives the counters of the backends at these places, and raises `HaproxyError`;
+    `alone` says whether no older worker still serves, whose requests nobody counts.
+    """
+
+    def __init__(
+        self,
+        marathon: Scales,
+        *,
+        sight: Callable[[], Sight],
+        counters: Callable[[tuple[str, ...]], Mapping[str, Usage]],
+        alone: Callable[[], bool],
+        stopping: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._marathon = marathon
+        self._sight = sight
+        self._counters = counters
+        self._alone = alone
+        self._stopping = stopping
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._flights: dict[AppId, Flight] = {}
+        self._idleness = Idleness()
+        self._sampled = clock()
+        self._trouble = ""
+
+    def wake(self, name: str) -> Told | None:
+        """Have the app of a backend woken, and say how it goes; None if no request wakes it.
+
+        May be called from any thread, and waits for nothing.
+        """
+        backend = self._sight().backends.get(BackendName(name))
+        if backend is None or backend.waking is None:
+            return None
+        return self._asked_for(backend.app_id, backend.waking)
+
+    def _asked_for(self, app_id: AppId, waking: Waking) -> Told:
+        now = self._clock()
+        with self._changed:
+            flight = self._flights.get(app_id)
+            if flight is None or flight.forgotten(now):
+                flight = Flight(app_id, waking.instances, now)
+                self._changed.notify()
+            flight = attrs.evolve(flight, asked=flight.asked if flight.over else now)
+            self._flights[app_id] = flight
+        return flight.told()
+
+    # --- the thread ---
+
+    def run(self) -> None:
+        """Bring flights on their way and put idle apps to sleep, until told to stop."""
+        while not self._stopping.is_set():
+            with self._changed:
+                self._changed.wait(self._pause())
+            if not self._stopping.is_set():
+                self.turn()
+
+    def interrupt(self) -> None:
+        """End the wait."""
+        with self._changed:
+            self._changed.notify()
+
+    def turn(self) -> None:
+        """Look after every flight, and after those who are idle when it is time."""
+        now = self._clock()
+        with self._changed:
+            self._flights = {
+                app_id: each for app_id, each in self._flights.items() if not each.forgotten(now)
+            }
+            waiting = [each for each in self._flights.values() if each.wants_attention(now)]
+        for flight in waiting:
+            self._land(self._attend(flight))
+        if self._clock() - self._sampled >= self._interval():
+            self._sampled = self._clock()
+            self._look_for_idle()
+
+    def _pause(self) -> float:
+        return _LOOK if self._flights else _SHORTEST_SAMPLE
+
+    # --- up ---
+
+    def _attend(self, flight: Flight) -> Flight:
+        """Look at an app that is asked for, and scale it up if it was not yet."""
+        try:
+            seen = self._marathon.startup(flight.app_id)
+            flight = flight.saw(seen)
+            if seen is not None and flight.needs_scaling(seen, self._clock()):
+                self._marathon.scale(flight.app_id, flight.instances)
+                log.info("woken", app=flight.app_id, instances=flight.instances)
+                return attrs.evolve(flight, scaled=self._clock())
+        except MarathonError as error:
+            return flight.ran_into(error)
+        return flight
+
+    def _land(self, flight: Flight) -> None:
+        with self._changed:
+            before = self._flights.get(flight.app_id, flight)
+            self._flights[flight.app_id] = attrs.evolve(flight, asked=before.asked)
+        if flight.over:
+            log.warning("not woken", app=flight.app_id, reason=flight.reason)
+
+    # --- down ---
+
+    def _interval(self) -> float:
+        times = [
+            each.waking.sleep_after
+            for each in self._sight().backends.values()
+            if each.waking is not None and each.waking.sleep_after is not None
+        ]
+        return max(_SHORTEST_SAMPLE, min([_SAMPLE, *(seconds / 4 for seconds in times)]))
+
+    def _look_for_idle(self) -> None:
+        try:
+            due = self._idle()
+            if due and self._alone():
+                for app_id in due:
+                    self._put_to_sleep(app_id)
+            self._trouble = ""
+        except (HaproxyError, MarathonError) as error:
+            if not self._trouble:
+                log.warning("no app is put to sleep for now", reason=str(error))
+            self._trouble = str(error)
+
+    def _idle(self) -> tuple[AppId, ...]:
+        """Take a sample, where anybody goes to sleep; who is idle for long enough by it."""
+        sight = self._sight()
+        tired = sleepers(sight.backends)
+        names = {sight.places[name]: name for name in tired if name in sight.places}
+        found = self._counters(tuple(sorted(names))) if names else {}
+        usage = {names[place]: each for place, each in found.items() if place in names}
+        now = self._clock()
+        self._idleness.look(usage, sight.worker, now)
+        return self._idleness.due(tired, now)
+
+    def _put_to_sleep(self, app_id: AppId) -> None:
+        # Once more, since another app's turn may have taken a while.
+        if app_id not in self._idle() or self._is_asked_for(app_id):
+            return
+        seen = self._marathon.startup(app_id)
+        if seen is None or not seen.instances or seen.deployments:
+            return
+        try:
+            self._marathon.scale(app_id, 0)
+        except MarathonLockedError:
+            return  # somebody changes it just now; another sample will tell
+        log.info("put to sleep", app=app_id, instances=seen.instances)
+
+    def _is_asked_for(self, app_id: AppId) -> bool:
+        with self._changed:
+            flight = self._flights.get(app_id)
+            return flight is not None and not flight.forgotten(self._clock())

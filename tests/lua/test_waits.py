@@ -1,0 +1,80 @@
+"""The book of waiting requests under plain Lua: who asks, and when waiting is over."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.lua.test_rewriting import ENGINES, module
+
+NAME = "nap_10000"
+
+
+@pytest.fixture(params=ENGINES, ids=["5.3", "5.4"])
+def waits(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 -- Lua has no types
+    """The module, in each Lua that an HAProxy has."""
+    engine: Callable[[], Any] = request.param
+    return module(engine, "waits")
+
+
+def test_one_request_asks_for_all_and_again_after_a_second(waits: Any) -> None:  # noqa: ANN401
+    """Whoever asked may be gone, so nobody is waited for."""
+    book = waits.book()
+
+    assert [book.take(NAME, at) for at in (10.0, 10.0, 10.9, 11.1, 11.2)] == [
+        *(True, False, False),
+        *(True, False),
+    ]
+    assert book.take("other_1", 10.0)
+
+
+def test_a_refusal_ends_the_wait_of_those_who_waited_then(waits: Any) -> None:  # noqa: ANN401
+    """Who comes later asks anew."""
+    book = waits.book()
+    book.note(NAME, 12.0, waits.read(503, '{"reason": "no way"}\n'))
+
+    assert book.verdict(NAME, 11.0, 12.1, 99.0) == "no way"
+    assert book.verdict(NAME, 12.5, 12.6, 99.0) is None
+
+
+def test_while_it_is_worth_waiting_the_deadline_alone_ends_it(waits: Any) -> None:  # noqa: ANN401
+    """It says what held it up, if that is known."""
+    book = waits.book()
+    assert book.verdict(NAME, 10.0, 40.0, 40.0) == "No task of the app came in time"
+
+    book.note(NAME, 12.0, waits.read(202, '{"reason": "being started"}'))
+
+    assert book.verdict(NAME, 10.0, 39.9, 40.0) is None
+    assert book.verdict(NAME, 10.0, 40.0, 40.0) == "No task of the app came in time: being started"
+
+
+def test_a_sidecar_that_stays_away_is_not_waited_for_to_the_end(waits: Any) -> None:  # noqa: ANN401
+    """One that is started again is: five seconds are enough for that."""
+    book = waits.book()
+    for at in (10.0, 12.0, 14.0):
+        book.note(NAME, at, waits.read(None, "refused"))
+    assert book.verdict(NAME, 10.0, 14.9, 99.0) is None
+    assert book.verdict(NAME, 10.0, 15.1, 99.0) == "The sidecar cannot be reached: refused"
+    assert book.verdict(NAME, 14.0, 15.1, 99.0) is None
+
+    book.note(NAME, 16.0, waits.read(202, '{"reason": ""}'))
+
+    assert book.verdict(NAME, 10.0, 20.0, 99.0) is None
+
+
+def test_flags_say_how_long_and_thirty_seconds_hold_without(waits: Any) -> None:  # noqa: ANN401
+    """Other words may stand around."""
+    assert waits.seconds("https,wake:45") == 45
+    assert waits.seconds("") == 30
+
+
+def test_who_waits_for_long_looks_less_often(waits: Any) -> None:  # noqa: ANN401
+    """At first within 20 ms, never later than 100 ms."""
+    pauses = [waits.pause(waited) for waited in (0, 1, 2, 10, 600)]
+
+    assert pauses == [20, 40, 60, 100, 100]
+
+
+def test_an_answer_without_a_reason_names_its_status(waits: Any) -> None:  # noqa: ANN401
+    """So that whatever answers there can be found."""
+    assert waits.read(404, "")["reason"] == "The sidecar answers with 404"

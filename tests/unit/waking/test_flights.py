@@ -1,0 +1,116 @@
+"""A flight: when Marathon is asked for tasks, and what waiting requests are told."""
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.errors import (
+    MarathonError,
+    MarathonLockedError,
+    MarathonRefusedError,
+    MarathonUnreachableError,
+)
+from sidecar.marathon.schema import AppId
+from sidecar.marathon.startup import Failure, Startup
+from sidecar.waking.flights import Flight, plain
+
+BEGUN = Flight(AppId("/nap"), 1, asked=100.0)
+
+
+def failure(task: str) -> Failure:
+    """A task's."""
+    return Failure(task, "TASK_FAILED", 'exited with "3"')
+
+
+def test_an_app_with_no_instances_is_scaled_up_once() -> None:
+    """Not again, while Marathon's answer is still on its way into its own lists."""
+    asleep = Startup(instances=0)
+    assert BEGUN.needs_scaling(asleep, 100.0)
+
+    scaled = attrs.evolve(BEGUN, scaled=100.0)
+
+    assert not scaled.needs_scaling(asleep, 101.0)
+    assert scaled.needs_scaling(asleep, 106.0)
+
+
+def test_an_app_that_somebody_scaled_already_is_only_waited_for() -> None:
+    """Several balancers wake one app together, and a larger scale of somebody stays."""
+    assert not BEGUN.needs_scaling(Startup(instances=4), 100.0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (Startup(0), "Marathon is asked for a task of it"),
+        (Startup(1), "Marathon has found no place for its task yet; no offer may have enough"),
+        (Startup(1, staged=1), "its task is being started"),
+        (Startup(1, running=1), "its task runs and is not in service yet"),
+    ],
+)
+def test_what_holds_it_up_is_told(seen: Startup, reason: str) -> None:
+    """And that waiting is worth it."""
+    told = BEGUN.saw(seen).saw(seen).told()
+
+    assert told.wait
+    assert told.reason.startswith(reason)
+
+
+def test_two_tasks_that_fail_end_the_wait() -> None:
+    """One alone may be its agent's fault; the failure from before does not count."""
+    old = BEGUN.saw(Startup(1, failure=failure("old")))
+    once = old.saw(Startup(1, failure=failure("old"))).saw(Startup(1, failure=failure("a")))
+    twice = once.saw(Startup(1, staged=1, failure=failure("b")))
+
+    assert once.told().wait
+    assert once.reason == "its task failed: TASK_FAILED exited with '3'"
+    assert not twice.told().wait
+    assert twice.reason == "its task failed: TASK_FAILED exited with '3'"
+
+
+def test_an_app_whose_other_task_runs_is_waited_for_in_spite_of_failures() -> None:
+    """It comes up by that one."""
+    seen = [Startup(2, running=1, failure=failure(task)) for task in ("old", "a", "b", "c")]
+    flight = BEGUN
+    for each in seen:
+        flight = flight.saw(each)
+
+    assert flight.told().wait
+
+
+def test_an_app_that_is_gone_ends_the_wait() -> None:
+    """Nothing can start it."""
+    assert not BEGUN.saw(None).told().wait
+
+
+@pytest.mark.parametrize(
+    ("error", "wait", "reason"),
+    [
+        (MarathonLockedError("x"), True, "another deployment of the app is in progress"),
+        (MarathonUnreachableError("m did not answer"), True, "Marathon does not answer: m did"),
+        (MarathonRefusedError("m refused with 403"), False, "Marathon does not let us scale it: m"),
+    ],
+)
+def test_what_marathon_does_not_do_is_told(error: MarathonError, wait: bool, reason: str) -> None:  # noqa: FBT001
+    """A refusal lasts; a lock and a silence may pass."""
+    told = BEGUN.ran_into(error).told()
+
+    assert told.wait is wait
+    assert told.reason.startswith(reason)
+
+
+def test_a_flight_is_forgotten_when_nobody_asks_any_more() -> None:
+    """Its requests are served, or their clients are gone."""
+    assert not BEGUN.forgotten(102.9)
+    assert BEGUN.forgotten(103.1)
+    assert not BEGUN.wants_attention(103.1)
+
+
+@given(st.text())
+def test_a_reason_is_one_short_line_of_plain_characters(text: str) -> None:
+    """The Lua side reads it out of JSON without unescaping anything."""
+    found = plain(text)
+
+    assert found.isascii()
+    assert not set(found) & set('"\\\n\r')
+    assert len(found) <= 300
