@@ -52,8 +52,9 @@ def several(each: Shape, *, least: int = 0, most: int | None = None) -> Shape:
     return shape
 
 
-def mapping(key: str) -> Shape:
-    """Texts by name."""
+def mapping(key: str, each: Shape | None = None) -> Shape:
+    """Texts by name, or values of another shape."""
+    wanted = each or text(".*")
 
     def shape(value: object, place: str) -> Iterator[str]:
         if not isinstance(value, dict):
@@ -61,7 +62,7 @@ def mapping(key: str) -> Shape:
             return
         for name, item in value.items():
             yield from text(key)(name, place)
-            yield from text(".*")(item, f"{place}.{name}")
+            yield from wanted(item, f"{place}.{name}")
 
     return shape
 
@@ -93,6 +94,17 @@ def one_of(**choices: Shape) -> Shape:
     return shape
 
 
+def either(first: Shape, second: Shape) -> Shape:
+    """A value that one of two shapes takes."""
+
+    def shape(value: object, place: str) -> Iterator[str]:
+        complaints = list(first(value, place))
+        if complaints and any(True for _ in second(value, place)):
+            yield from complaints
+
+    return shape
+
+
 _PORT = number(0, 65535, whole=True)
 _PROTOCOL = text("tcp|udp|udp,tcp")
 _PATH_ID = text(rf"(/?({_NAME}\.)*{_NAME})+")
@@ -116,7 +128,10 @@ APP = record(
     cpus=number(0.001),
     mem=number(0),
     args=several(text(".*")),
-    env=mapping(".+"),
+    env=mapping(".+", either(text(".*"), record({"secret": text()}))),
+    secrets=mapping(".+", record({"source": text()})),
+    fetch=several(record({"uri": text()}, extract=truth)),
+    acceptedResourceRoles=several(text(), least=1),
     labels=mapping(".+"),
     container=record(
         {"type": text("MESOS|DOCKER")},
