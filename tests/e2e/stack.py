@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -118,6 +119,24 @@ class Stack:
         docker("exec", self.container(service), "sh", "-c", "kill -9 -1")
 
     @contextlib.contextmanager
+    def without(self, service: str) -> Iterator[None]:
+        """A container killed by a person, whom the engine obeys: it is started again afterwards."""
+        self.compose("kill", service)
+        try:
+            yield
+        finally:
+            self.compose("start", service)
+
+    @contextlib.contextmanager
+    def paused(self, service: str) -> Iterator[None]:
+        """A container that does nothing at all for a while, and answers nobody."""
+        self.compose("pause", service)
+        try:
+            yield
+        finally:
+            self.compose("unpause", service)
+
+    @contextlib.contextmanager
     def cut_off(self, service: str) -> Iterator[None]:
         """A container without its network, which it has again afterwards."""
         place = (f"{self.project}_default", self.container(service))
@@ -166,6 +185,15 @@ class Stack:
         return {
             each["id"] for each in self._app(app_id)["tasks"] if each["state"] == "TASK_RUNNING"
         }
+
+    def is_written(self, app_id: str) -> bool:
+        """Whether the first pod's file has exactly the app's tasks, for HAProxy's next start."""
+        text = self.run_in("haproxy", "cat", "/marathon-lb/haproxy.cfg")
+        backend = text.partition(f"\nbackend {app_id[1:]}_")[2].partition("\nbackend ")[0]
+        written = {
+            int(port) for port in re.findall(r"^ *server \S+ \S+:(\d+)", backend, re.MULTILINE)
+        }
+        return written == {each["ports"][0] for each in self._app(app_id)["tasks"]}
 
     def answering(self, app_id: str, *, port: int = 0) -> set[str]:
         """The tasks that answer when a pod is asked for the app often enough for all of them."""

@@ -12,7 +12,6 @@ from tests.system.rig import always, eventually
 pytestmark = pytest.mark.timeout(120)
 
 _BACK_WITHIN = 10.0
-_FILE = "/marathon-lb/haproxy.cfg"
 _NOTICED_WITHIN = 45.0  # an event stream that says nothing for 30 s is dead
 
 
@@ -32,11 +31,10 @@ def test_haproxy_serves_on_without_the_sidecar_and_a_new_one_takes_up_what_chang
     """It was killed, so that it could tidy nothing up."""
     steady(load, pods, shop)
 
-    pods.compose("kill", "sidecar")
     old = pods.tasks("/shop")
-    pods.deploy(shop, instances=4)
-    assert pods.answering("/shop") == old
-    pods.compose("start", "sidecar")
+    with pods.without("sidecar"):
+        pods.deploy(shop, instances=4)
+        assert pods.answering("/shop") == old
     pods.served("/shop")
 
     none_failed(load)
@@ -67,13 +65,12 @@ def test_haproxys_container_is_back_with_all_apps_while_there_is_no_sidecar(
     pods: Stack, shop: Json
 ) -> None:
     """The file in the volume is enough."""
-    eventually(lambda: "shop_10001" in pods.run_in("haproxy", "cat", _FILE), "it is written")
+    eventually(lambda: pods.is_written("/shop"), "the file has the app", within=40)
 
-    pods.compose("kill", "sidecar")
-    pods.kill("haproxy")
-    pods.served("/shop", within=_BACK_WITHIN)
-    assert pods.inspect("sidecar", ".State.Running") is False
-    pods.compose("start", "sidecar")
+    with pods.without("sidecar"):
+        pods.kill("haproxy")
+        pods.served("/shop", within=_BACK_WITHIN)
+        assert pods.inspect("sidecar", ".State.Running") is False
 
 
 def test_a_sidecar_that_dies_is_started_again_and_no_request_fails(
@@ -98,10 +95,9 @@ def test_no_request_fails_while_marathon_does_not_answer(
     steady(load, pods, shop)
     old = pods.tasks("/shop")
 
-    pods.compose("pause", "marathon")
-    pods.deploy(shop, instances=4)
-    always(lambda: pods.ask("/shop") in old, "the old tasks answer", seconds=2)
-    pods.compose("unpause", "marathon")
+    with pods.paused("marathon"):
+        pods.deploy(shop, instances=4)
+        always(lambda: pods.ask("/shop") in old, "the old tasks answer", seconds=2)
     pods.served("/shop", within=_NOTICED_WITHIN)
 
     none_failed(load)
