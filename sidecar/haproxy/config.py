@@ -8,7 +8,7 @@ it runs.
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 import jinja2
@@ -17,6 +17,7 @@ from sidecar.desired.front_rules import STATE_DIR
 from sidecar.desired.model import (
     Archetype,
     Backend,
+    BackendName,
     Desired,
     Door,
     Frontend,
@@ -126,7 +127,8 @@ class Renderer:
             keep_trailing_newline=True,
             autoescape=False,  # noqa: S701 (no HTML; every value is of a closed alphabet)
         )
-        self._backend = functools.lru_cache(maxsize=50_000)(self._backend_text)
+        self._backends: Mapping[tuple[str, BackendName], tuple[Backend, str]] = {}
+        """What was rendered the last time, and nothing older: apps that change would leave much."""
         self._archetype = functools.lru_cache(maxsize=1000)(self._archetype_text)
         self._sections = functools.lru_cache(maxsize=8)(self._section_texts)
 
@@ -162,7 +164,7 @@ class Renderer:
                 self._archetype(archetype, layout.state_dir, desired.overrides)
                 for archetype in archetypes
             ],
-            backends=[self._backend(backend, layout.state_dir) for backend in backends],
+            backends=self._backend_texts(backends, layout.state_dir),
             spares=[
                 (spare_name(name, number + 1), name)
                 for name, size in pools.items()
@@ -295,6 +297,19 @@ class Renderer:
             section=section,
         )
         return text.rstrip()
+
+    def _backend_texts(self, backends: Sequence[Backend], state_dir: str) -> list[str]:
+        """Their texts, made anew for those that have changed since the last time."""
+        before, now = self._backends, {}
+        for backend in backends:
+            key = (state_dir, backend.name)
+            known = before.get(key)
+            same = known is not None and (known[0] is backend or known[0] == backend)
+            now[key] = (
+                known if known and same else (backend, self._backend_text(backend, state_dir))
+            )
+        self._backends = now
+        return [text for _, text in now.values()]
 
     def _backend_text(self, backend: Backend, state_dir: str) -> str:
         lines = [f"{backend.preamble}\n"] if backend.preamble else []

@@ -26,7 +26,12 @@ from sidecar.marathon.events import (
 from sidecar.marathon.schema import App, AppId, Task, TaskId, UnreadableApp
 
 _KEPT_DEFINITIONS = 5  # of one app: the newest, and those its tasks were started with
-_KEPT_GONE = 50_000  # ids of tasks that ended; the oldest are forgotten first
+_KEPT_GONE = 1_000  # ids of what ended, whose app was fetched since: the oldest go first
+_MOST_GONE = 50_000  # whether fetched since or not
+
+
+_Gone = dict[str, tuple[AppId, int]]
+"""What ended, by its id, in the order of that: of which app it was, and when it was told."""
 
 
 @attrs.define
@@ -80,8 +85,8 @@ class Snapshot:
         """Take whether tasks of apps with health checks wait for a result before they count."""
         self._await_health = await_health
         self._apps: dict[AppId, AppRecord] = {}
-        self._gone: dict[TaskId, None] = {}
-        self._gone_instances: dict[InstanceId, int] = {}
+        self._gone: _Gone = {}
+        self._gone_instances: _Gone = {}
         self._terminated: dict[AppId, int] = {}
         self.unreadable: dict[AppId, str] = {}
 
@@ -119,11 +124,11 @@ class Snapshot:
         """Use what an event proves, and say what else has to be fetched."""
         match hint:
             case TaskGone(app_id, task_id):
-                return self._end(app_id, [task_id])
+                return self._end(at, app_id, [task_id])
             case InstanceGone(app_id, instance):
-                self._gone_instances[instance] = at
-                _forget_oldest(self._gone_instances)
-                return self._end(app_id, self._tasks_of(app_id, instance))
+                self._gone_instances[instance] = (app_id, at)
+                self._forget_oldest(self._gone_instances)
+                return self._end(at, app_id, self._tasks_of(app_id, instance))
             case TaskRunning():
                 return self._run(at, hint)
             case InstanceHealth(app_id, instance, healthy):
@@ -140,14 +145,14 @@ class Snapshot:
             case _:
                 assert_never(hint)
 
-    def _end(self, app_id: AppId, task_ids: Iterable[TaskId]) -> Outcome:
+    def _end(self, at: int, app_id: AppId, task_ids: Iterable[TaskId]) -> Outcome:
         record = self._apps.get(app_id)
         changed = False
         for task_id in task_ids:
-            self._gone[task_id] = None
+            self._gone[task_id] = (app_id, at)
             if record is not None:
                 changed = record.tasks.pop(task_id, None) is not None or changed
-        _forget_oldest(self._gone)
+        self._forget_oldest(self._gone)
         return Outcome(changed=frozenset({app_id})) if changed else _NOTHING
 
     def _run(self, at: int, event: TaskRunning) -> Outcome:
@@ -258,7 +263,12 @@ class Snapshot:
         old_tasks: Mapping[TaskId, TaskRecord] = before.tasks if before else {}
         tasks: dict[TaskId, TaskRecord] = {}
         for task in app.tasks:
-            if task.id in self._gone or begun < self._gone_instances.get(instance_of(task.id), -1):
+            if task.id in self._gone:
+                # Marathon tells of it still: that makes it as new as what ended just now.
+                del self._gone[task.id]
+                self._gone[task.id] = (app.id, begun)
+                continue
+            if begun < self._gone_instances.get(instance_of(task.id), (app.id, -1))[1]:
                 continue
             tasks[task.id] = _merged_task(begun, task, old_tasks.get(task.id))
         for task_id, known in old_tasks.items():
@@ -269,6 +279,16 @@ class Snapshot:
         if before is not None and before.app.version != definition.version:
             older = _kept([*older, before.app], tasks.values())
         return AppRecord(definition, begun, older, tasks)
+
+    def _forget_oldest(self, gone: _Gone) -> None:
+        """Forget what ended long ago, once its app was fetched since without it."""
+        while len(gone) > _KEPT_GONE:
+            oldest = next(iter(gone))
+            app_id, at = gone[oldest]
+            record = self._apps.get(app_id)
+            if record is not None and record.fetched_at <= at and len(gone) <= _MOST_GONE:
+                return
+            del gone[oldest]
 
     def _remove(self, app_id: AppId) -> Outcome:
         removed = self._apps.pop(app_id, None)
@@ -312,8 +332,3 @@ def _kept(definitions: list[App], tasks: Iterable[TaskRecord]) -> tuple[App, ...
         for place, version in enumerate(newest)
         if place < _KEPT_DEFINITIONS or version in in_use
     )
-
-
-def _forget_oldest(known: dict[TaskId, None] | dict[InstanceId, int]) -> None:
-    for key in list(known)[: max(0, len(known) - _KEPT_GONE)]:
-        del known[key]  # type: ignore[arg-type]

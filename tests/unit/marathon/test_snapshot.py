@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.marathon.events import (
-    Hint,
-)
+from sidecar.marathon.events import Hint, TaskGone
+from sidecar.marathon.schema import AppId, TaskId
 from sidecar.marathon.snapshot import Outcome, Snapshot
 from tests.builders import a_task, an_app, tasks
 from tests.unit.marathon.snapshot_words import (
@@ -29,6 +28,8 @@ from tests.unit.marathon.snapshot_words import (
     running,
     task_id,
 )
+
+OTHER = AppId("/other")
 
 # --- tasks that end ---
 
@@ -53,6 +54,21 @@ def test_a_task_that_is_gone_never_comes_back() -> None:
         assert known(snapshot) == ids(2)
     assert snapshot.hint(6, running()) == NOTHING
     assert known(snapshot) == ids(2)
+
+
+def test_what_ended_is_remembered_while_a_fetch_may_tell_of_it_however_much_ends_since() -> None:
+    """Until its app was fetched without it; an answer that has it still makes it as new."""
+    snapshot = a_snapshot()
+    snapshot.hint(11, gone())
+
+    for begun in (12, 5_000, 10_000):
+        for number in range(1_500):
+            other = TaskGone(
+                OTHER, TaskId(f"other.instance-{begun + number}._app.1"), "TASK_KILLED"
+            )
+            snapshot.hint(begun + number, other)
+        snapshot.fetched(begun + 1_500, WEB, an_app(tasks=tasks(2)))
+        assert known(snapshot) == ids(2)
 
 
 def test_an_instance_that_is_gone_is_out_of_fetches_begun_before() -> None:
