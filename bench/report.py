@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.balancers.fixed import Fixed
+from bench import targets
 from bench.balancers.marathon_lb import MarathonLb
 from bench.balancers.ours import Ours
 from bench.balancers.reloading import Reloading
@@ -23,7 +23,7 @@ def table(results: Mapping[str, Any], command: str, pictures: list[str]) -> str:
         f" HAProxy {machine['haproxy']}; {results['seconds'] / 60:.0f} minutes."
         " Everything ran on this one machine, so ratios say more than figures."
     )
-    lines = ["# Benchmark results", "", made, ""]
+    lines = ["# Benchmark results", "", made, "", "## Targets", "", *targets.rows(results), ""]
     parts = {
         "reaction": ("From the event to the first request of a new task", _reaction),
         "churn": ("Requests under continuous change", _churn),
@@ -139,18 +139,35 @@ def _memory(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _datapath(found: Mapping[str, Any]) -> Iterator[str]:
-    ours, fixed = found[Ours.name], found[Fixed.name]
-    yield "| figure | sidecar | static HAProxy | ratio |"
-    yield "|---|---|---|---|"
-    for share in ("p50", "p99"):
-        mine, other = ours["load"][share], fixed["load"][share]
-        yield f"| {share} | {shown(mine)} | {shown(other)} | {mine / other:.2f} x |"
-    mine, other = ours["cpu_per_request"], fixed["cpu_per_request"]
-    us = f"{mine * 1e6:.0f} us | {other * 1e6:.0f} us"
-    yield f"| CPU for a request | {us} | {mine / other:.2f} x |"
-    if ours["most"] and fixed["most"]:
-        ratio = ours["most"] / fixed["most"]
-        yield f"| requests a second | {ours['most']:.0f} | {fixed['most']:.0f} | {ratio:.2f} x |"
+    ours = found[Ours.name]
+    others = {name: figures for name, figures in found.items() if name != Ours.name}
+    yield "Each in turn, several times; the middle one of each figure."
+    yield ""
+    yield "| figure | sidecar | " + " | ".join(f"{name} | ratio" for name in others) + " |"
+    yield "|---|---" + "|---|---" * len(others) + "|"
+    for title, value, written in _DATA_PATH:
+        mine = value(ours)
+        if mine is None:
+            continue
+        cells = [
+            f"{written(other)} | {mine / other:.2f} x" if other else "- | -"
+            for other in (None if "error" in each else value(each) for each in others.values())
+        ]
+        yield f"| {title} | {written(mine)} | " + " | ".join(cells) + " |"
+    for name, figures in others.items():
+        if "error" in figures:
+            yield ""
+            yield f"{name}: {figures['error']}"
+
+
+_DATA_PATH: tuple[
+    tuple[str, Callable[[Mapping[str, Any]], float | None], Callable[[float], str]], ...
+] = (
+    ("p50", lambda of: float(of["load"]["p50"]), shown),
+    ("p99", lambda of: float(of["load"]["p99"]), shown),
+    ("CPU for a request", lambda of: float(of["cpu_per_request"]), lambda s: f"{s * 1e6:.0f} us"),
+    ("requests a second", lambda of: of["most"], lambda count: f"{count:.0f}"),
+)
 
 
 def _short(value: float) -> str:

@@ -8,9 +8,17 @@ from bench.balancers.base import HTTP_PORT, Balancer
 from bench.cluster import host_of, static_host, static_port
 from bench.parts import children, end, words
 
+_TREATMENT = """\
+  option forwardfor
+  http-request set-header X-Forwarded-Port %[dst_port]
+  http-request set-header X-Forwarded-Proto https if { ssl_fc }
+  http-request set-header X-Forwarded-Proto http unless { ssl_fc }
+"""
+"""What the sidecar's backends do with every request."""
+
 
 class Fixed(Balancer):
-    """HAProxy alone: hosts by map, backends with the same options, nothing that can change."""
+    """HAProxy alone: hosts by map, backends with the same options and headers, all of it fixed."""
 
     name = "static HAProxy"
     apps = 0
@@ -45,7 +53,7 @@ class Fixed(Balancer):
 
     def _text(self, folder: Path) -> str:
         backends = "".join(
-            f"backend app_{number}\n  balance roundrobin\n  option forwardfor\n"
+            f"backend app_{number}\n  balance roundrobin\n{_TREATMENT}"
             + "".join(
                 f"  server s{where} {static_host(where)}:{static_port(where)}\n"
                 for where in range(number * self.tasks, (number + 1) * self.tasks)
@@ -67,6 +75,5 @@ defaults
   timeout http-request 15s
 frontend http
   bind 127.0.0.1:{HTTP_PORT}
-  http-request set-header X-Forwarded-Port %[dst_port]
   use_backend %[req.hdr(host),field(1,:),lower,map({folder}/hosts.map)]
 {backends}"""

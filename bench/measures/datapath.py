@@ -6,8 +6,10 @@ Behind it an HAProxy answers by itself, so that tasks cost little. The most that
 
 import re
 import shutil
+import statistics
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,20 @@ def datapath(stage: Stage, *, seconds: float, rate: float) -> dict[str, Any]:
         "load": load,
         "cpu_per_request": used / max(1, int(load["count"])),  # type: ignore[call-overload]
         "most": _most(hosts[0], seconds),
+    }
+
+
+def middle(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The median of each figure of several rounds; `rounds` themselves beside."""
+    most = [each["most"] for each in rounds if each["most"] is not None]
+    return {
+        "load": {
+            share: statistics.median(each["load"][share] for each in rounds)
+            for share in ("p50", "p99")
+        },
+        "cpu_per_request": statistics.median(each["cpu_per_request"] for each in rounds),
+        "most": statistics.median(most) if most else None,
+        "rounds": list(rounds),
     }
 
 
