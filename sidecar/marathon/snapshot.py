@@ -108,7 +108,10 @@ class Snapshot:
         other._apps = {
             key: attrs.evolve(
                 record,
-                tasks={task: attrs.evolve(value) for task, value in record.tasks.items()},
+                tasks={
+                    task: TaskRecord(of.task, of.told_at, of.health, of.health_told_at)
+                    for task, of in record.tasks.items()
+                },
             )
             for key, record in self._apps.items()
         }
@@ -226,12 +229,15 @@ class Snapshot:
 
         Without `pods_told` it is a list of apps alone, and says nothing of pods.
         """
+        told_before = set(self.unreadable)
         changed: set[AppId] = set()
         there: set[AppId] = set()
         for app in apps:
             there.add(app.id)
+            before = self._apps.get(app.id)
             changed |= self.fetched(begun, app.id, app).changed
-        told_before = set(self.unreadable)
+            if before is not None and self._is_as_before(before):
+                changed.discard(app.id)
         self.unreadable = {app.id: app.reason for app in unreadable}
         for app_id in set(self._apps) - there - set(self.unreadable):
             record = self._apps[app_id]
@@ -239,6 +245,17 @@ class Snapshot:
                 changed |= self._remove(app_id).changed
         self._terminated = {key: at for key, at in self._terminated.items() if at > begun}
         return Outcome(changed=frozenset(changed | told_before | set(self.unreadable)))
+
+    def _is_as_before(self, before: AppRecord) -> bool:
+        """Whether a fetch has told nothing new of an app; then its definition stays the one value.
+
+        So nothing has to be derived from it anew.
+        """
+        record = self._apps[before.app.id]
+        if record.app != before.app:
+            return False
+        record.app = before.app
+        return record.tasks == before.tasks and record.older == before.older
 
     def learn(self, app_id: AppId, definition: App) -> Outcome:
         """Take an older definition of an app, which some of its tasks were started with."""

@@ -99,6 +99,21 @@ def test_an_app_that_cannot_be_read_keeps_what_was_known() -> None:
     assert WEB not in snapshot
 
 
+def test_a_full_fetch_that_tells_nothing_new_of_an_app_leaves_it_as_it_was() -> None:
+    """Its definition stays the same value, so that nothing is derived from it again."""
+    snapshot = a_snapshot()
+    before = snapshot[WEB].app
+
+    assert snapshot.fetched_all(20, [an_app(tasks=tasks(2))], []) == NOTHING
+    assert snapshot[WEB].app is before
+    assert snapshot[WEB].fetched_at == 20
+    assert snapshot.fetched_all(21, [an_app(tasks=tasks(1))], []) == CHANGED
+    assert snapshot.fetched_all(22, [an_app(tasks=tasks(1), version=NEW)], []) == CHANGED
+    snapshot.fetched_all(23, [], [UnreadableApp(WEB, "app.id: no")])
+    assert snapshot.fetched_all(24, [an_app(tasks=tasks(1), version=NEW)], []) == CHANGED
+    assert snapshot.unreadable == {}
+
+
 # --- definitions ---
 
 
