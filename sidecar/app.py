@@ -45,6 +45,7 @@ from sidecar.side_files import write_side_files
 from sidecar.signals import Signals
 from sidecar.spoe.view import RoutingView
 from sidecar.supervision import Supervisor
+from sidecar.tracing.exporter import Exporter
 from sidecar.waking.counters import read_counters
 from sidecar.waking.scaler import Scaler, Sight
 from sidecar.web.control import ControlServer
@@ -75,6 +76,7 @@ class _Job:
     mailbox: Mailbox[Message]
     published: Published[Status]
     views: Published[RoutingView]
+    exporter: Exporter | None
     next_sequence: Callable[[], int]
     sampler: Sampler
 
@@ -92,6 +94,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
     assembly.renderer(settings)
     authority = assembly.credentials(settings)
     templates = assembly.templates(settings)
+    exporter = assembly.exporter(settings)
     signals = Signals()
     with FolderLock(where.folder.path):
         remove_leftovers(where.folder.path)
@@ -105,6 +108,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
             Mailbox(_key),
             Published(Status(started=time.time(), ticked=time.monotonic())),
             Published(RoutingView()),
+            exporter,
             _sequence(),
             Sampler(_connecting(where), supervisor.stopping),
         )
@@ -146,7 +150,7 @@ def _start(
     auditor = _auditor(job, driver)
     scaler = _scaler(job)
     control = _control(job, scaler)
-    agent = assembly.agent(settings, job.views)
+    agent = assembly.agent(settings, job.views, job.exporter)
     supervisor.start("agent", agent.run, interrupt=agent.interrupt)
     supervisor.start("control", control.run, interrupt=control.interrupt)
     if listener is not None:
@@ -350,6 +354,8 @@ def _stop(job: _Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool) -> 
     engine = job.engine
     supervisor.stop()
     scribe.interrupt()
+    if job.exporter is not None:
+        job.exporter.close()
     late = supervisor.join(_THREADS_TAKE)
     if late:
         log.warning("threads did not end in time", threads=", ".join(late))

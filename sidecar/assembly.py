@@ -38,9 +38,11 @@ from sidecar.reconcile.templates import OperatorTemplates
 from sidecar.reconcile.trial import Trial
 from sidecar.settings import Settings
 from sidecar.side_files import lua_digest, share_dir
-from sidecar.spoe.agent import Address, Agent, Answer, Arguments
+from sidecar.spoe.agent import Address, Agent, Answer, Arguments, Handler
 from sidecar.spoe.decisions import ROUTE_MESSAGES, answer
 from sidecar.spoe.view import RoutingView
+from sidecar.tracing.exporter import Exporter, is_wanted
+from sidecar.tracing.sampled import MESSAGE, read_sampled
 
 log = structlog.get_logger("sidecar")
 
@@ -119,10 +121,27 @@ def layout(settings: Settings) -> Layout:
         agent=settings.agent or f"unix@{settings.state_dir.rstrip('/') or '/'}/{AGENT_SOCKET}",
         agent_timeout=settings.agent_timeout,
         explains=settings.error_pages == "explained",
+        traced=round(settings.trace_sample * 1_000_000) if is_traced(settings) else None,
     )
 
 
-def agent(settings: Settings, views: Published[RoutingView]) -> Agent:
+def is_traced(settings: Settings) -> bool:
+    """Whether sampled requests are told to a collector."""
+    return is_wanted(settings.trace_endpoint, os.environ)
+
+
+def exporter(settings: Settings) -> Exporter | None:
+    """Who tells a collector, if anybody is to.
+
+    Raises:
+        UsageError: what it takes is not installed.
+    """
+    return Exporter(settings.trace_endpoint) if is_traced(settings) else None
+
+
+def agent(
+    settings: Settings, views: Published[RoutingView], exporter: Exporter | None = None
+) -> Agent:
     """The agent, which listens already.
 
     Raises:
@@ -133,7 +152,21 @@ def agent(settings: Settings, views: Published[RoutingView]) -> Agent:
     def route(arguments: Arguments) -> Answer:
         return answer(views.get(), arguments, unknown_status=settings.unknown_status)
 
-    return Agent(Address.of(address), dict.fromkeys(ROUTE_MESSAGES, route))
+    handlers: dict[str, Handler] = dict.fromkeys(ROUTE_MESSAGES, route)
+    if exporter is not None:
+        handlers[MESSAGE] = tracing(exporter, views)
+    return Agent(Address.of(address), handlers)
+
+
+def tracing(exporter: Exporter, views: Published[RoutingView]) -> Handler:
+    """Who handles sampled requests: they are told under the true names of their backends."""
+
+    def trace(arguments: Arguments) -> Answer:
+        sampled = read_sampled(arguments)
+        exporter.take(sampled, views.get().described(sampled.backend))
+        return {}
+
+    return trace
 
 
 def _makes_backends(settings: Settings) -> bool:

@@ -275,6 +275,19 @@ class Settings:
     web_port: int = _option(
         9092, "Pages", "Their port; 0 or none: no pages.", metavar="PORT", none_is_0=True
     )
+    trace_endpoint: str = _option(
+        "",
+        "Tracing",
+        "Where spans of sampled requests go by OTLP/HTTP, such as http://collector:4318. Off"
+        " without it and without OTEL_EXPORTER_OTLP_ENDPOINT.",
+        metavar="URL",
+    )
+    trace_sample: float = _option(
+        0.001,
+        "Tracing",
+        "The share of requests that are traced, of those that come without a trace.",
+        metavar="SHARE",
+    )
     log_format: str = _option(
         "console",
         "Logs",
@@ -324,6 +337,10 @@ class Settings:
         self._check_ports()
         self._check_numbers()
         self._check_agent()
+        if not 0 <= self.trace_sample <= 1:  # not a number is neither
+            raise UsageError("--trace-sample must be a share from 0 to 1, such as 0.001")
+        if self.trace_endpoint and not self.trace_endpoint.startswith(("http://", "https://")):
+            raise UsageError("--trace-endpoint must be a URL like http://collector:4318")
 
     def check_paths(self) -> None:
         """Refuse paths that could be taken for more than one word.

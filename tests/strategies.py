@@ -92,6 +92,7 @@ label_names = st.builds(
             "WAKE",
             "WAKE_TIMEOUT",
             "SLEEP_AFTER",
+            "TRACE_SAMPLE",
             "BACKEND_HEALTHCHECK_PORT_INDEX",
             *(template.name for template in TEMPLATE_LABELS),
         )

@@ -254,7 +254,11 @@ def _misfits(form: App, index: int, labels: PortLabels, mode: Mode) -> tuple[Pro
     if check is not None and (why := path_problem(check.path or "/")):
         problems.append(Problem(form.id, "healthChecks", why))
     if mode is Mode.TCP:
-        said = {"VHOST": bool(labels.vhosts), "AUTH": labels.auth is not None}
+        said = {
+            "VHOST": bool(labels.vhosts),
+            "AUTH": labels.auth is not None,
+            "TRACE_SAMPLE": labels.trace_sample is not None,
+        }
         reason = "needs mode http; only its service port works"
         problems += [
             Problem(form.id, f"HAPROXY_{index}_{name}", reason)

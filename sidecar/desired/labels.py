@@ -34,6 +34,7 @@ from sidecar.desired.readers import (
     read_percentage,
     read_port,
     read_prefix,
+    read_share,
     read_vhosts,
     read_wake_timeout,
     read_weight,
@@ -73,6 +74,7 @@ class PortLabels:
     wake_instances: int = 1
     wake_timeout: int = 30
     sleep_after: int | None = None
+    trace_sample: int | None = None
     templates: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     """The templates that are replaced for this port, by name, not yet filled."""
 
@@ -230,6 +232,13 @@ LABELS: tuple[Label, ...] = (
         read_idleness,
         "With WAKE: the app is scaled to zero after so long without a request, such as 15m or 2h;"
         " never by default.",
+    ),
+    Label(
+        "TRACE_SAMPLE",
+        "trace_sample",
+        read_share,
+        "The share of requests that are traced, from 0 to 1, where tracing is on; by default that"
+        " of --trace-sample. Needs mode http.",
     ),
 )
 

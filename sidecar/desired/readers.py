@@ -26,6 +26,7 @@ _LONGEST_WAKE = 600
 _LONGEST_IDLENESS = 30 * 24 * 3600
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _TIME = re.compile(r"([0-9]{1,8})\s*([smh]?)")
+_SHARE = re.compile(r"[01]([.][0-9]{1,6})?")
 _PERCENTAGE = re.compile(r"[0-9]{1,3}([.][0-9]{1,2})?")
 _PLAIN_BALANCES = frozenset({"roundrobin", "leastconn", "first", "random", "source", "uri"})
 _BALANCE_WITH_ARGUMENT = re.compile(
@@ -129,6 +130,13 @@ def read_percentage(text: str) -> Fraction:
     if not _PERCENTAGE.fullmatch(text.strip()) or (found := Fraction(text.strip())) > 100:  # noqa: PLR2004 (percent)
         raise LabelError("is no percentage from 0 to 100")
     return found
+
+
+def read_share(text: str) -> int:
+    """A share from 0 to 1, such as 0.001, as so many of a million."""
+    if not _SHARE.fullmatch(text.strip()) or (found := Fraction(text.strip())) > 1:
+        raise LabelError(f"{short(text)} is no share from 0 to 1, such as 0.001")
+    return round(found * 1_000_000)
 
 
 def read_weight(text: str) -> int:

@@ -78,6 +78,8 @@ def _http_flags(labels: PortLabels, found: dict[TraitMap, dict[str, str]]) -> It
         yield "answer"
         keys = ["|", *(f"|{host}" for host in hosts)]
         found[TraitMap.ANSWER_PATH] = dict.fromkeys(keys, labels.answer_path)
+    if labels.trace_sample is not None:
+        yield f"trace:{labels.trace_sample}"
     if labels.root_path not in {"", "/"}:
         yield "root"
         found[TraitMap.ROOT_PATH] = {f"|{host}": labels.root_path for host in hosts}

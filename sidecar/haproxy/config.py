@@ -75,6 +75,7 @@ class Layout:
     spares. `hosts_apart` has SNI pick a frontend for each virtual host that has one of its own.
     `agent` is the address of who is asked at request time, for at most `agent_timeout` seconds;
     where it is empty nobody is. `explains` has requests without an answer get a page that says why.
+    `traced` is how many requests of a million are traced, None where tracing is off.
     """
 
     state_dir: str
@@ -96,6 +97,7 @@ class Layout:
     agent: str = ""
     agent_timeout: float = 1.0
     explains: bool = True
+    traced: int | None = None
 
     @property
     def reserved(self) -> frozenset[int]:
@@ -232,7 +234,9 @@ class Renderer:
         }
 
     def _engine_text(self, layout: Layout) -> str:
-        return self._template("spoe.cfg.j2").render(milliseconds=round(layout.agent_timeout * 1000))
+        return self._template("spoe.cfg.j2").render(
+            milliseconds=round(layout.agent_timeout * 1000), layout=layout
+        )
 
     def _own_frontends(self, desired: Desired, layout: Layout) -> list[str]:
         """The frontends of service ports that are bound in a way of their own."""

@@ -68,6 +68,13 @@ class RoutingView:
         """The backend of its own name, if HAProxy has it as its."""
         return str(owner) if self._owner(owner) == owner else None
 
+    def described(self, place: str) -> dict[str, str]:
+        """What people know a backend by: its true name and its app, if it is an app's."""
+        row = self.observed.row(place) if self.observed is not None else None
+        if row is None or row.owner is None:
+            return {}
+        return {"haproxy.backend": str(row.owner), "marathon.app": ",".join(row.app_ids)}
+
     def idle_at(self, host: str, path: str) -> Idle | None:
         """The port without a task that would answer: of the host, or of the closest wildcard."""
         for name in (host, *_wildcards(host)):

@@ -1,0 +1,1 @@
+"""Spans of sampled requests, which HAProxy tells of when their answers begin."""

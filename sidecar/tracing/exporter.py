@@ -1,0 +1,99 @@
+"""Hands spans to the OpenTelemetry SDK, which exports them by OTLP/HTTP in a thread of its own.
+
+The SDK is an extra of the package, imported only where tracing is on. Its variables of the
+environment count: endpoint, headers, timeout, certificates, service name, sizes of batches.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from sidecar.errors import UsageError
+from sidecar.tracing.sampled import Sampled
+
+ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_SERVICE_NAME = "marathon-lb"
+_PATH = "/v1/traces"
+_SERVER_ERROR = 500
+_NANOSECONDS = 1000  # in a microsecond
+
+
+class Exporter:
+    """Takes sampled requests, never waits: what cannot be sent in time is dropped by the SDK."""
+
+    def __init__(self, endpoint: str = "") -> None:
+        """Export to this collector; without one, to that of the environment.
+
+        Raises:
+            UsageError: the SDK is not installed.
+        """
+        try:
+            from opentelemetry import trace  # noqa: PLC0415 (an optional dependency)
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+                OTLPSpanExporter,
+            )
+            from opentelemetry.sdk import trace as sdk  # noqa: PLC0415
+            from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+        except ImportError as error:
+            raise UsageError(
+                "tracing needs the OpenTelemetry SDK, which is not installed here;"
+                " install the package's extra 'tracing'"
+            ) from error
+        self._trace, self._sdk = trace, sdk
+        name = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": _SERVICE_NAME}
+        self._resource = Resource.create(name)
+        self._processor = BatchSpanProcessor(OTLPSpanExporter(traces_url(endpoint) or None))
+
+    def take(self, sampled: Sampled, more: Mapping[str, str]) -> None:
+        """Have one exported, with `more` attributes."""
+        trace = self._trace
+        failed = sampled.status >= _SERVER_ERROR
+        span = self._sdk.ReadableSpan(
+            name=f"{sampled.method} {more.get('haproxy.backend', sampled.backend)}",
+            context=self._context(sampled.trace_id, sampled.span_id),
+            parent=None
+            if sampled.parent_id is None
+            else self._context(sampled.trace_id, sampled.parent_id),
+            resource=self._resource,
+            attributes={**_attributes(sampled), **more},
+            kind=trace.SpanKind.SERVER,
+            status=trace.Status(trace.StatusCode.ERROR if failed else trace.StatusCode.UNSET),
+            start_time=sampled.began * _NANOSECONDS,
+            end_time=sampled.ended * _NANOSECONDS,
+        )
+        self._processor.on_end(span)
+
+    def close(self) -> None:
+        """Send what waits, and end."""
+        self._processor.shutdown()  # type: ignore[no-untyped-call]  # it carries no types
+
+    def _context(self, trace_id: int, span_id: int) -> Any:  # noqa: ANN401 (of the SDK)
+        flags = self._trace.TraceFlags(self._trace.TraceFlags.SAMPLED)
+        return self._trace.SpanContext(trace_id, span_id, is_remote=False, trace_flags=flags)
+
+
+def traces_url(endpoint: str) -> str:
+    """Where spans go: below a collector's address, or to the very path that is given."""
+    address = endpoint.rstrip("/")
+    scheme, _, rest = address.partition("://")
+    return address if not rest or "/" in rest else f"{scheme}://{rest}{_PATH}"
+
+
+def is_wanted(endpoint: str, environment: Mapping[str, str]) -> bool:
+    """Whether anybody is to be told of spans."""
+    return bool(endpoint or any(environment.get(name) for name in ENDPOINT_VARIABLES))
+
+
+def _attributes(sampled: Sampled) -> dict[str, str | int]:
+    told: dict[str, str | int] = {
+        "http.request.method": sampled.method,
+        "server.address": sampled.host,
+        "url.path": sampled.path,
+        "http.response.status_code": sampled.status,
+        "haproxy.frontend": sampled.frontend,
+        "haproxy.backend": sampled.backend,
+        "haproxy.server": sampled.server,
+    }
+    timers = {f"haproxy.{name}_ms": value for name, value in sampled.timers.items()}
+    return {name: value for name, value in told.items() if value} | timers
