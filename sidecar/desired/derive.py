@@ -135,7 +135,9 @@ def form_problems(app: App) -> tuple[Problem, ...]:
     """Why this definition cannot be used as it stands; empty for a good one."""
     if len(app.id) > _LONGEST_APP_ID or not _APP_ID.fullmatch(app.id):
         return (Problem(app.id, "id", "has characters that no Marathon app id has"),)
-    problems = [Problem(app.id, name, reason) for name, reason in refused_labels(app.labels)]
+    # A pod is in no group, so nothing of what it says about one can be wrong.
+    groups = () if app.is_pod else refused_labels(app.labels)
+    problems = [Problem(app.id, name, reason) for name, reason in groups]
     for port in services(app):
         labels, refused = read_port_labels(app.labels, port.index)
         problems += [Problem(app.id, name, reason) for name, reason in refused]

@@ -119,6 +119,15 @@ def test_labels_that_zdd_writes_for_itself_are_known() -> None:
     assert {each.reason for each in part_of(pod).problems} == {"means nothing for a pod"}
 
 
+def test_a_group_whose_name_is_none_does_not_keep_a_pod_out() -> None:
+    """Nobody reads it of a pod."""
+    labels = {"HAPROXY_0_PORT": "10200", "HAPROXY_DEPLOYMENT_GROUP": "; no name"}
+    part = part_of(a_pod(labels=labels))
+
+    assert len(part.ports) == 1
+    assert [each.notice for each in part.problems] == [True]
+
+
 def test_a_last_good_form_does_not_leave_a_port_open_that_is_to_be_closed() -> None:
     """The label that closes counts, whatever else is wrong with the newest definition."""
     good = App(
