@@ -93,6 +93,11 @@ def test_requests_are_drawn_while_somebody_looks(chromium: Chromium, rig: Rig) -
         tab.until("Number(document.querySelector('.tile .value').innerText) > 20")
         points = "querySelector('.plot polyline').getAttribute('points').split(' ').length"
         tab.until(f"{row('/blog')}.{points} > 3")
+        tab.page.get_by_role("link", name="/blog").first.click()
+        server = "querySelector('.detail .plot .value').innerText"
+        tab.until(
+            f"{row('/blog')}.querySelector('.detail') && Number({row('/blog')}.{server}) > 20"
+        )
         assert tab.complaints == []
 
 
@@ -147,6 +152,16 @@ def test_a_request_is_explained_from_the_page(chromium: Chromium, rig: Rig) -> N
         tab.page.wait_for_url("**%2Fevil")
         assert EVIL[:40] in tab.text("main")
         assert tab.complaints == []
+
+
+def test_nothing_of_the_table_is_cut_off_on_a_usual_screen(chromium: Chromium, rig: Rig) -> None:
+    """With an app open; on a telephone the table is another one."""
+    with a_tab(
+        chromium, address(rig, "/?open=/shop"), viewport={"width": 1280, "height": 900}
+    ) as tab:
+        tab.until("document.querySelectorAll('.detail .plot polyline').length > 1")
+        wide = "document.querySelector('.wide')"
+        assert tab.page.evaluate(f"{wide}.scrollWidth <= {wide}.clientWidth")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping
 
 import attrs
 
-from sidecar.desired.model import VHOST_PREFIX
 from sidecar.errors import HaproxyError
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.haproxy.statistics import BACKENDS, SERVERS, Counted, read_stat, show_stat
@@ -23,11 +22,16 @@ _MOST_WATCHED = 50
 
 @attrs.frozen
 class Series:
-    """The last minute of one backend, the newest last; `up` are its servers in rotation now."""
+    """The last minute of one backend or server, the newest last; `last` is all of the newest."""
 
     rates: tuple[int, ...] = ()
     streams: tuple[int, ...] = ()
-    up: int = 0
+    last: Counted | None = None
+
+    @property
+    def up(self) -> int:
+        """A backend's servers in rotation now."""
+        return self.last.up if self.last is not None else 0
 
 
 @attrs.frozen
@@ -35,9 +39,7 @@ class Samples:
     """What was counted, by HAProxy backend, and of the servers of those that are looked at."""
 
     backends: Mapping[str, Series] = attrs.field(factory=dict)
-    servers: Mapping[tuple[str, str], Counted] = attrs.field(factory=dict)
-    total: Series = Series()
-    """All backends of apps together."""
+    servers: Mapping[tuple[str, str], Series] = attrs.field(factory=dict)
     taken: float | None = None
     """When, by the monotonic clock; None for never, or too long ago."""
 
@@ -112,11 +114,13 @@ class Sampler:
             rows, servers = read_stat(whole), [row for text in some for row in _read(text)]
         except HaproxyError:
             return  # what is known grows old, and is not shown any more
-        before = self._samples.backends
+        backends, before = self._samples.backends, self._samples.servers
         self._samples = Samples(
-            {row.proxy: _longer(before.get(row.proxy, Series()), row) for row in rows},
-            {(row.proxy, row.name): row for row in servers},
-            _longer(self._samples.total, _sum(rows)),
+            {row.proxy: _longer(backends.get(row.proxy, Series()), row) for row in rows},
+            {
+                (row.proxy, row.name): _longer(before.get((row.proxy, row.name), Series()), row)
+                for row in servers
+            },
             now,
         )
 
@@ -126,15 +130,7 @@ def _read(text: str) -> tuple[Counted, ...]:
     return read_stat(text) if text.startswith("# pxname") else ()
 
 
-def _sum(rows: Collection[Counted]) -> Counted:
-    """All backends but those by which TLS passes from one frontend of ours to another."""
-    apps = [row for row in rows if not row.proxy.startswith(VHOST_PREFIX)]
-    rate = sum(row.rate for row in apps)
-    streams, up = sum(row.streams for row in apps), sum(row.up for row in apps)
-    return Counted("", "", streams, rate, "", up, "")
-
-
 def _longer(series: Series, row: Counted) -> Series:
     return Series(
-        (*series.rates[1 - KEPT :], row.rate), (*series.streams[1 - KEPT :], row.streams), row.up
+        (*series.rates[1 - KEPT :], row.rate), (*series.streams[1 - KEPT :], row.streams), row
     )

@@ -1,6 +1,6 @@
 """What the page shows, as frozen values made from a status and from what HAProxy counts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -39,6 +39,14 @@ class Plot:
 
 
 @attrs.frozen
+class ServerShown:
+    """One server of an app that is open, with its requests per second."""
+
+    told: ServerTold
+    rates: Plot
+
+
+@attrs.frozen
 class BackendShown:
     """One backend of an app that is open."""
 
@@ -47,7 +55,7 @@ class BackendShown:
     made_from: str
     port: int
     routes: tuple[str, ...]
-    servers: tuple[ServerTold, ...]
+    servers: tuple[ServerShown, ...]
     hidden: int
 
 
@@ -93,13 +101,14 @@ class Page:
 def totals(catalogue: Catalogue, samples: Samples) -> Totals:
     """What the head of the page says."""
     backends = {each.name: each for entry in catalogue.entries for each in entry.backends}
+    series = [_series(each, catalogue, samples) for each in backends.values()]
     return Totals(
         sum(bool(entry.backends) for entry in catalogue.entries),
         sum(_ready(each, catalogue, samples) for each in backends.values()),
         sum(_wanted(each) for each in backends.values()),
         sum(len(entry.problems) for entry in catalogue.entries),
-        _plot([samples.total.rates]),
-        _plot([samples.total.streams]),
+        _plot([each.rates for each in series]),
+        _plot([each.streams for each in series]),
     )
 
 
@@ -208,9 +217,9 @@ def _backend(
 ) -> BackendShown:
     place = catalogue.places.get(backend.name, "")
     loads = {
-        key: Load(row.streams, row.status, row.check)
-        for key, row in samples.servers.items()
-        if key[0] == place
+        key: Load(series.last.streams, series.last.status, series.last.check)
+        for key, series in samples.servers.items()
+        if key[0] == place and series.last is not None
     }
     told = servers_told(backend, place, scene, loads)
     return BackendShown(
@@ -219,7 +228,10 @@ def _backend(
         backend.archetype.name,
         backend.port,
         entry.routes.get(backend.name, ()),
-        told[:SERVERS_SHOWN],
+        tuple(
+            ServerShown(each, _plot([samples.servers.get((place, each.name), Series()).rates]))
+            for each in told[:SERVERS_SHOWN]
+        ),
         max(0, len(told) - SERVERS_SHOWN),
     )
 
@@ -245,21 +257,12 @@ def _ready(backend: Backend, catalogue: Catalogue, samples: Samples) -> int:
     )
 
 
-def _plot(rows: Sequence[Sequence[int]]) -> Plot:
+def _plot(rows: Sequence[tuple[int, ...]]) -> Plot:
     """The sum of several rows of numbers, whose newest are the last."""
-    rows = [row for row in rows if row]
-    if not rows:
+    longest = max(map(len, rows), default=0)
+    if not longest:
         return Plot()
-    numbers = _sums(rows)
+    full = [(0,) * (longest - len(row)) + row for row in rows]
+    numbers = [sum(column) for column in zip(*full, strict=True)]
     line = points(numbers, KEPT)
     return Plot(numbers[-1], line, area(line))
-
-
-def _sums(rows: Iterable[Sequence[int]]) -> list[int]:
-    sums = [0] * KEPT
-    longest = 0
-    for row in rows:
-        longest = max(longest, len(row))
-        for place, number in enumerate(reversed(row)):
-            sums[place] += number
-    return sums[:longest][::-1]
