@@ -23,6 +23,7 @@ from sidecar.haproxy.process import most_connections, open_files
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.credentials import Credentials
 from sidecar.marathon.watcher import Backoff, Watcher
+from sidecar.meter import Meter
 from sidecar.reconcile.audit import Auditor
 from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle
@@ -51,6 +52,7 @@ from sidecar.waking.scaler import Scaler, Sight
 from sidecar.web.control import ControlServer
 from sidecar.web.health import health_pages
 from sidecar.web.listener import Listener
+from sidecar.web.metrics import StatusCollector, metrics_pages
 from sidecar.web.page.sampler import Sampler
 from sidecar.web.page.status_pages import StatusPages
 from sidecar.web.pages import Pages
@@ -79,6 +81,7 @@ class _Job:
     exporter: Exporter | None
     next_sequence: Callable[[], int]
     sampler: Sampler
+    meter: Meter
 
 
 def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
@@ -99,9 +102,10 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
     with FolderLock(where.folder.path):
         remove_leftovers(where.folder.path)
         supervisor = Supervisor()
+        meter = Meter()
         job = _Job(
             settings,
-            Engine(where),
+            Engine(where, meter.haproxy_started),
             authority,
             templates,
             supervisor.stopping,
@@ -111,6 +115,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
             exporter,
             _sequence(),
             Sampler(_connecting(where), supervisor.stopping),
+            meter,
         )
         with signals.heeded(supervisor.request_stop):
             scribe = _start(job, supervisor, signals, _listener(job))
@@ -187,6 +192,7 @@ def _marathon(job: _Job) -> tuple[Watcher, Fetcher, Fetcher]:
         job.mailbox.put,
         stopping=job.stopping,
         next_sequence=job.next_sequence,
+        meter=job.meter,
     )
     fetcher = Fetcher(
         marathon,
@@ -194,6 +200,7 @@ def _marathon(job: _Job) -> tuple[Watcher, Fetcher, Fetcher]:
         stopping=job.stopping,
         next_sequence=job.next_sequence,
         slow=slow,
+        meter=job.meter,
     )
     watcher = Watcher(
         marathon.open_events,
@@ -219,6 +226,7 @@ def _writer(job: _Job, fetcher: Fetcher, resolver: Resolver, driver: Driver) -> 
         views=job.views,
         timing=assembly.timing(job.settings),
         stopping=job.stopping,
+        meter=job.meter,
     )
 
 
@@ -226,7 +234,7 @@ def _driver(job: _Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Dr
     where, engine = assembly.layout(job.settings), job.engine
     return Driver(
         engine=engine,
-        cycle=_cycle(job),
+        cycle=_cycle(job, job.meter),
         renderer=render,
         ports=BoundPorts(
             where,
@@ -238,6 +246,7 @@ def _driver(job: _Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Dr
         scribe=scribe,
         gate=ReloadGate(interval=job.settings.reload_interval),
         own_ports=assembly.own_ports(job.settings),
+        meter=job.meter,
         certificates=renewal.wanted,
     )
 
@@ -253,7 +262,7 @@ def _auditor(job: _Job, driver: Driver) -> Auditor:
     )
 
 
-def _cycle(job: _Job) -> Cycle:
+def _cycle(job: _Job, meter: Meter | None = None) -> Cycle:
     """One that drives HAProxy, or one that only looks: a thread has its own."""
     where = job.engine.placement
     state_dir = assembly.layout(job.settings).state_dir
@@ -262,6 +271,7 @@ def _cycle(job: _Job) -> Cycle:
         state_dir,
         master=where.master_socket,
         starts_down=job.settings.init_state == "down",
+        meter=meter,
     )
 
 
@@ -311,6 +321,7 @@ def _listener(job: _Job) -> Listener | None:
     settings = job.settings
     if not settings.web_port:
         return None
+    job.meter.registry.register(StatusCollector(job.published, polls=bool(settings.poll)))
     pages = _pages(job)
     listener = Listener(settings.web_bind, settings.web_port, pages)
     log.info("pages", at=listener.url, paths=" ".join(sorted(pages)))
@@ -326,7 +337,11 @@ def _pages(job: _Job) -> Pages:
         lambda: _troubles(job),
         poll=job.settings.poll,
     )
-    return {**health_pages(job.published, job.engine.answers), **status.pages()}
+    return {
+        **health_pages(job.published, job.engine.answers),
+        **metrics_pages(job.meter.registry),
+        **status.pages(),
+    }
 
 
 def _troubles(job: _Job) -> dict[str, str]:

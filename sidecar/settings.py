@@ -269,7 +269,7 @@ class Settings:
     web_bind: str = _option(
         "127.0.0.1",
         "Pages",
-        "The address of the sidecar's own pages (/healthz, /readyz); * is every IPv4 address.",
+        "The address of the sidecar's own pages (/metrics, /healthz, …); * is every IPv4 address.",
         metavar="ADDRESS",
     )
     web_port: int = _option(

@@ -39,6 +39,8 @@ class RuntimeApi:
         self._prompt = PROMPT
         self.by_master = False
         """Whether the conversation goes through the master."""
+        self.asked = 0
+        """How many commands were sent."""
 
     def __enter__(self) -> Self:
         """Connect, and enter prompt mode."""
@@ -96,6 +98,7 @@ class RuntimeApi:
         """
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         encoded = tuple(encode(command) for command in commands)
+        self.asked += len(encoded)
         replies: list[str] = []
         with self._translated():
             for batch in batches(encoded, most_commands=BATCH_COMMANDS, most_bytes=BATCH_BYTES):

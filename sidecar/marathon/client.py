@@ -97,6 +97,8 @@ class MarathonClient:
         self._silence_timeout = silence_timeout
         self._max_body = max_body
         self._clock = clock
+        self.received = 0
+        """Bytes of all answers, unpacked; events are not among them."""
         self._fetching = _session({"Accept": "application/json"})
         # Marathon compares this Accept as a whole; compression would hold events back.
         self._streaming = _session({"Accept": "text/event-stream", "Accept-Encoding": "identity"})
@@ -367,6 +369,7 @@ class MarathonClient:
         try:
             while piece := response.raw.read1(_READ_SIZE, decode_content=True):
                 body += piece
+                self.received += len(piece)
                 if len(body) > self._max_body:
                     raise MarathonAnswerError(f"{url} sent more than {self._max_body} bytes")
                 if self._clock() >= deadline:

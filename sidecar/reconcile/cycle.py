@@ -15,6 +15,7 @@ from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.replies import VerdictKind
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.schema import AppId
+from sidecar.meter import Meter
 from sidecar.plan.abilities import Abilities
 from sidecar.plan.diff import plan
 from sidecar.plan.facts import Expected
@@ -95,6 +96,7 @@ class Cycle:
         timeout: float = 5.0,
         starts_down: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        meter: Meter | None = None,
     ) -> None:
         self._socket = socket
         self._master = master
@@ -102,6 +104,7 @@ class Cycle:
         self._timeout = timeout
         self._starts_down = starts_down
         self._clock = clock
+        self._meter = meter or Meter()
         self._observer = Observer(state_dir)
         self.by_master = False
         """Whether HAProxy was reached through its master the last time."""
@@ -189,7 +192,9 @@ class Cycle:
         )
         self._attention.note(desired, protected, results, wants_reload=bool(todo.reasons))
         self._whole = self._look_closely or not learnt
-        return CycleReport(known.observed, todo, results, self._clock() - started)
+        report = CycleReport(known.observed, todo, results, self._clock() - started)
+        self._meter.cycle(report.seconds, ((each.step, each.outcome) for each in results))
+        return report
 
     def forget(self) -> None:
         """Have the next cycle look at everything."""
@@ -199,6 +204,8 @@ class Cycle:
         self, desired: Desired, api: RuntimeApi, *, thorough: bool
     ) -> tuple[Desired, Observed]:
         observed = self._observer.observe(api, thorough=thorough)
+        if self._process != self._observer.process:
+            self._meter.worker_came()
         self._process = self._observer.process
         return desired, observed
 
@@ -259,7 +266,10 @@ class Cycle:
     def _connection(self) -> Iterator[RuntimeApi]:
         with RuntimeApi(self._socket, master=self._master, timeout=self._timeout) as api:
             self.by_master = api.by_master
-            yield api
+            try:
+                yield api
+            finally:
+                self._meter.commanded(api.asked)
 
     def _remember_graces(self, desired: Desired) -> None:
         for name, backend in desired.backends.items():

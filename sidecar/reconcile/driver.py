@@ -16,6 +16,7 @@ from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.errors import HaproxyError, SidecarError, StateFolderError
 from sidecar.haproxy.config import Rendered, Renderer
+from sidecar.meter import Meter
 from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
 from sidecar.plan.pools import demand
@@ -70,6 +71,7 @@ class Driver:
         scribe: Scribe,
         gate: ReloadGate,
         own_ports: frozenset[int] = frozenset(),
+        meter: Meter | None = None,
         certificates: Certificates = lambda _: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,6 +86,7 @@ class Driver:
         self._reloader = Reloader(engine, gate, clock)
         self._own_ports = own_ports
         self._orphans = Orphans(engine, clock)
+        self._meter = meter or Meter()
         self._clock = clock
         self._trouble = self._detour = ""
         self._starts = Pauses(_LOOK_AGAIN, _LONGEST_PAUSE, clock)
@@ -253,14 +256,12 @@ class Driver:
         self.observed = report.observed
         self._workers = self._engine.workers_now()
         self._ports.leave_spares_out(makes_backends=self._cycle.capabilities.makes_backends)
-        self._detour = narrate_detour(
-            self._detour,
-            by_master=self._cycle.by_master,
-            gone=not self._engine.has_stats_socket(),
-        )
+        gone = not self._engine.has_stats_socket()
+        self._detour = narrate_detour(self._detour, by_master=self._cycle.by_master, gone=gone)
         # A server that waits for its streams is asked about twice a second: told once is enough.
         if any(result.outcome == "done" for result in report.results):
             self._historian.cycle(report, since=since, now=now)
+            self._meter.applied(since, now)
             narrate_cycle(report, since=since, now=now, reloads=self._reloader.count)
         if self._trouble:
             log.info("HAProxy answers again", worker=report.observed.worker)

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import attrs
@@ -54,10 +54,11 @@ class Placement:
 
 
 class Engine:
-    """One HAProxy: its files, its process, its reloads."""
+    """One HAProxy: its files, its process, its reloads; each start is told by `started`."""
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, started: Callable[[], None] = lambda: None) -> None:
         self.placement = placement
+        self._started = started
         self._config = ConfigurationFile(placement.folder.configuration)
         self._files = threading.Lock()
         self._master: process.Master | None = None
@@ -106,6 +107,7 @@ class Engine:
             raise HaproxyError("no HAProxy program is given; use --haproxy PATH")
         folder = self.placement.folder
         self._master = process.start(self.placement.binary, folder.configuration, folder.path)
+        self._started()
         with contextlib.suppress(StateFolderError):  # a copy that a full disk may lack
             self._config.keep_as_good()
         return self._master.pid

@@ -7,7 +7,7 @@ answer carries the sequence number at which its request began.
 import random
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 import attrs
 
@@ -15,6 +15,7 @@ from sidecar.channels import Mailbox
 from sidecar.errors import MarathonAnswerError, MarathonError
 from sidecar.marathon.client import MarathonClient
 from sidecar.marathon.schema import App, AppId, UnreadableApp
+from sidecar.meter import Meter
 from sidecar.reconcile.asking import Asking
 
 _FIRST_PAUSE = 0.2
@@ -108,6 +109,9 @@ class FetchFailed:
 
 Got = GotApp | GotAll | GotDefinition | FetchFailed
 
+_WHAT: Mapping[type, str] = {WantAll: "all", WantApp: "app"}
+"""How a meter names what was asked for; all else is a definition."""
+
 
 def _key(want: Want) -> Hashable:
     """What makes two requests one: a full fetch is one whatever its reason."""
@@ -138,11 +142,13 @@ class Fetcher:
         stopping: threading.Event,
         next_sequence: Callable[[], int],
         slow: "Fetcher | None" = None,
+        meter: Meter | None = None,
     ) -> None:
         self._client = client
         self._asking = Asking(client)
         self._sink = sink
         self._slow = slow
+        self._meter = meter or Meter()
         self._stopping = stopping
         self._next_sequence = next_sequence
         self._wants: Mailbox[Want] = Mailbox(_key)
@@ -185,7 +191,7 @@ class Fetcher:
             slow.ask(want)
             return
         try:
-            got = self._fetch(want)
+            got = self._metered(want)
         except MarathonError as error:
             about_app = isinstance(error, MarathonAnswerError) and isinstance(want, WantApp)
             self._sink(FetchFailed(want, str(error), about_app=about_app))
@@ -205,6 +211,20 @@ class Fetcher:
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**failures)
         luck = 0.5 + random.random() / 2  # noqa: S311 (spreads load)
         self._retries[want] = _Retry(time.monotonic() + pause * luck, min(failures, 100))
+
+    def _metered(self, want: Want) -> Got:
+        begun, before, done = time.monotonic(), self._client.received, False
+        try:
+            got = self._fetch(want)
+            done = True
+        finally:
+            self._meter.fetched(
+                _WHAT.get(type(want), "definition"),
+                done=done,
+                seconds=time.monotonic() - begun,
+                received=self._client.received - before,
+            )
+        return got
 
     def _fetch(self, want: Want) -> Got:
         begun = self._next_sequence()

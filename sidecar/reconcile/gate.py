@@ -21,6 +21,7 @@ class ReloadGate:
 
     interval: float = 5.0
     count: int = 0
+    failures: int = 0
     by_reason: dict[str, int] = attrs.field(factory=dict)
     last_reasons: tuple[str, ...] = ()
     _wanted: tuple[Reason, ...] = ()
@@ -53,6 +54,7 @@ class ReloadGate:
             listed(self.last_reasons),
             tuple(str(reason) for reason in self.wanted),
             self.refused,
+            self.failures,
         )
 
     def want(self, reasons: tuple[Reason, ...], now: float) -> None:
@@ -99,6 +101,7 @@ class ReloadGate:
 
     def failed(self, text: str, why: str, now: float) -> None:
         """Remember what failed; another configuration may be tried after the usual interval."""
+        self.failures += 1
         self._failure = why
         self.failed_text = text
         self._retry_at = now + _AFTER_A_FAILURE

@@ -15,8 +15,10 @@ import structlog
 from sidecar.channels import Mailbox, Published
 from sidecar.desired.claims import PortRules
 from sidecar.desired.model import BackendName, Desired
+from sidecar.marathon.events import EVENT_TYPES
 from sidecar.marathon.schema import AppId
 from sidecar.marathon.watcher import Connected, Disconnected, Received, Unreadable
+from sidecar.meter import Meter
 from sidecar.reconcile.audit import Drifted
 from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.driver import Driver
@@ -100,6 +102,7 @@ class Writer:
         views: Published[RoutingView] | None = None,
         timing: Timing,
         stopping: threading.Event,
+        meter: Meter | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -110,6 +113,7 @@ class Writer:
         self._views = views or Published(RoutingView())
         self._timing = timing
         self._stopping = stopping
+        self._meter = meter or Meter()
         self._clock = clock
         self._wall_clock = wall_clock
         self._status = published.get()
@@ -240,6 +244,8 @@ class Writer:
     def _take(self, message: Message) -> Gain:  # noqa: C901, PLR0912 (a flat list of cases)
         match message:
             case Received():
+                known = message.event_type in EVENT_TYPES
+                self._meter.event(message.event_type if known else "other")
                 self._fresh(last_event=self._wall_clock())
                 return self._intake.event(message)
             case Unreadable():
@@ -258,6 +264,7 @@ class Writer:
                 return self._intake.address(message)
             case Connected(url):
                 log.info("connected", stream=url)
+                self._meter.stream_opened()
                 self._fresh(stream=url, stream_since=self._wall_clock(), trouble="")
                 self._intake.ask_all("the event stream connected")
                 self._plan_resync()
@@ -291,6 +298,7 @@ class Writer:
         hold = held(self._hold, serving, answer, now=self._clock(), spacing=self._timing.refetch)
         if hold is None:
             return self._use_all(candidate, got)
+        self._meter.fetch_held()
         log.warning("fetch held", reason=hold.reason, answers=hold.answers)
         self._hold, self._held = hold, got
         self._set("refetch", self._timing.refetch)

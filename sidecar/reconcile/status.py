@@ -33,6 +33,7 @@ class Reloads:
     last: str = ""
     wanted: tuple[str, ...] = ()
     refused: str = ""
+    failures: int = 0
 
 
 @attrs.frozen

@@ -74,6 +74,44 @@ def test_a_port_for_pages_that_is_taken_ends_the_start() -> None:
         assert rig.proxy.master() is None
 
 
+def test_the_metrics_of_a_running_sidecar_tell_what_it_did() -> None:
+    """An app that comes and goes: events, fetches, steps, how long it took; no name of it."""
+    with system.running() as rig:
+        rig.deploy(web("/secret-app", port=rig.ports.service[0], instances=2))
+
+        found = scrape(rig)
+
+        assert found["mlb_event_stream_connected"] == found["mlb_haproxy_answers"] == 1
+        assert found['mlb_events_total{type="status_update_event"}'] >= 2
+        assert found['mlb_fetches_total{result="done",what="all"}'] >= 1
+        assert found["mlb_marathon_received_bytes_total"] > 100
+        assert found['mlb_steps_total{kind="add_server",result="done"}'] == 2
+        assert 0 < found["mlb_event_to_applied_seconds_sum"] < 10
+        assert found["mlb_cycle_seconds_count"] >= 2
+        assert found["mlb_runtime_commands_total"] > 20
+        assert found["mlb_haproxy_starts_total"] == found["mlb_haproxy_workers_total"] == 1
+        assert (found["mlb_apps"], found['mlb_servers{state="ready"}']) == (1, 2)
+        assert found["mlb_reloads_total"] == 0
+        assert 0 <= found["mlb_seconds_since_last_event"] < 60
+        assert 0 <= found["mlb_writer_silent_seconds"] < 10
+        assert not [series for series in found if "secret-app" in series or "{host" in series]
+
+        rig.sidecar.send(signal.SIGUSR1)
+        eventually(
+            lambda: scrape(rig).get('mlb_reloads_by_reason_total{reason="signal"}') == 1,
+            "a reload is counted",
+        )
+        eventually(lambda: scrape(rig)["mlb_haproxy_workers_total"] == 2, "so is its worker")
+
+
+def scrape(rig: Rig) -> dict[str, float]:
+    """What Prometheus gets: series and values."""
+    status, text = get(rig.ports.web, "/metrics")
+    assert status == 200
+    rows = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {series: float(value) for series, _, value in rows}
+
+
 def test_an_app_cannot_have_the_sidecars_port() -> None:
     """It is told; its host is served, and pages are answered."""
     with system.running() as rig:
