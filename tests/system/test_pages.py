@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from tests.monitoring import PROMETHEUS_OWN, metrics_named
 from tests.system import rig as system
 from tests.system.apps import labelled, web
 from tests.system.clients import Json, command, get
@@ -101,6 +102,8 @@ def test_the_metrics_of_a_running_sidecar_tell_what_it_did() -> None:
             lambda: scrape(rig).get('mlb_reloads_by_reason_total{reason="signal"}') == 1,
             "a reload is counted",
         )
+        told = {series.partition("{")[0] for series in scrape(rig)}
+        assert not metrics_named() - told - PROMETHEUS_OWN
         eventually(lambda: scrape(rig)["mlb_haproxy_workers_total"] == 2, "so is its worker")
 
 
