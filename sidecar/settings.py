@@ -301,7 +301,10 @@ class Settings:
         choices=("debug", "info", "warning", "error"),
     )
     syslog_socket: str = _option(
-        "", "Logs", "The log goes to this syslog socket too.", metavar="PATH"
+        "",
+        "Logs",
+        "The log goes to this syslog socket too, like /dev/log; /dev/null for none.",
+        metavar="PATH",
     )
 
     @property

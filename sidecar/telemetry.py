@@ -4,14 +4,17 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable
-from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import TextIO
 
 import structlog
 
 from sidecar.errors import UsageError
+from sidecar.syslog import Syslog
 
+_NO_SYSLOG = "/dev/null"  # as marathon-lb says it
+_SEVERITIES = {"debug": 7, "info": 6, "warning": 4}
+_ERROR = 3
 _LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -34,8 +37,9 @@ def configure(
         UsageError: that form cannot be read.
     """
     target = stream or sys.stderr
-    render = _renderer(form, target)
-    syslog, trouble = _syslog(syslog_socket) if syslog_socket else (None, "")
+    syslog = Syslog(syslog_socket) if syslog_socket not in {"", _NO_SYSLOG} else None
+    render = _renderer(form, colours=form == "console" and target.isatty())
+    plain = _renderer(form, colours=False)
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
@@ -44,20 +48,43 @@ def configure(
             ),
             _without_nothing,
             structlog.processors.format_exc_info,
-            render if syslog is None else _also_to(syslog, render),
+            render if syslog is None else _also_to(syslog, plain, render),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_: _Lines(target),
         cache_logger_on_first_use=False,
     )
-    if trouble:
+    if syslog is not None and not Path(syslog_socket).is_socket():
+        trouble = f"there is no socket at {syslog_socket}"
         structlog.get_logger("sidecar").warning("no syslog", reason=trouble)
-    # Libraries log through the standard library; only what somebody should look at gets through.
+    _listen_to_libraries()
+    return syslog.close if syslog is not None else _nothing
+
+
+def _listen_to_libraries() -> None:
+    """Have what libraries log in the same form; only what somebody should look at gets through."""
     logging.raiseExceptions = False  # as in _Lines
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, _OfLibraries)]:
+        root.removeHandler(handler)
+    root.addHandler(_OfLibraries())
+    root.setLevel(logging.WARNING)
     # How many requests wait for a thread is nothing that somebody should look at.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    logging.basicConfig(level=logging.WARNING, stream=target, format="%(levelname)s %(message)s")
-    return syslog.close if syslog is not None else _nothing
+
+
+class _OfLibraries(logging.Handler):
+    """Passes on what libraries log through the standard library."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell it as a line of ours."""
+        log = structlog.get_logger("sidecar")
+        tell = log.error if record.levelno >= logging.ERROR else log.warning
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # words and arguments that do not fit
+            text = str(record.msg)
+        tell("a library says", of=record.name, text=text, exc_info=record.exc_info or None)
 
 
 def _nothing() -> None:
@@ -88,12 +115,12 @@ def _without_nothing(
     return {key: value for key, value in event.items() if value is not None}
 
 
-def _renderer(form: str, target: TextIO) -> structlog.typing.Processor:
+def _renderer(form: str, *, colours: bool) -> structlog.typing.Processor:
     if form == "json":
         return structlog.processors.JSONRenderer()
     if form != "console":
         return _formatted(form)
-    bold, plain = ("\033[1m", "\033[0m") if target.isatty() else ("", "")
+    bold, plain = ("\033[1m", "\033[0m") if colours else ("", "")
 
     def line(_: object, __: str, event: structlog.typing.EventDict) -> str:
         """One line for a person: when, how bad if bad, what, and the particulars."""
@@ -137,23 +164,13 @@ def _record(level: int, text: str) -> logging.LogRecord:
     return logging.LogRecord("marathon_lb", level, "", 0, text, None, None)
 
 
-def _syslog(path: str) -> tuple[SysLogHandler | None, str]:
-    """The handler, which connects anew with each line while it must, and why it cannot now."""
-    trouble = "" if Path(path).is_socket() else f"there is no socket at {path}"
-    try:
-        return SysLogHandler(path), trouble
-    except OSError as error:
-        return None, f"{path}: {error.strerror}"
-
-
 def _also_to(
-    syslog: SysLogHandler, render: structlog.typing.Processor
+    syslog: Syslog, plain: structlog.typing.Processor, render: structlog.typing.Processor
 ) -> structlog.typing.Processor:
     def line(logger: object, name: str, event: structlog.typing.EventDict) -> str:
-        level = _LEVELS.get(str(event["level"]), logging.ERROR)
-        text = str(render(logger, name, event))
-        syslog.handle(_record(level, text))
-        return text
+        severity = _SEVERITIES.get(str(event["level"]), _ERROR)
+        syslog.send(severity, str(plain(logger, name, event)))
+        return str(render(logger, name, event))
 
     return line
 

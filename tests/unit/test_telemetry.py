@@ -1,9 +1,8 @@
 import errno
 import io
 import json
-import socket
+import logging
 from collections.abc import Iterator
-from tempfile import TemporaryDirectory
 
 import pytest
 import structlog
@@ -133,31 +132,6 @@ def test_another_form_is_refused(form: str) -> None:
         telemetry.configure(form=form, level="info")
 
 
-def test_the_log_goes_to_a_syslog_socket_too() -> None:
-    """With its severity; a socket that is not there is said, and nothing else happens."""
-    with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
-        path = f"{folder}/log"
-        syslog.bind(path)
-        syslog.settimeout(5)
-        stream = io.StringIO()
-        end = telemetry.configure(
-            form="%(message)s", level="info", stream=stream, syslog_socket=path
-        )
-        structlog.get_logger().warning("problem", app="/web")
-        assert syslog.recv(1000) == b"<12>problem app=/web\0"
-
-        missing = f"{folder}/missing"
-        other = telemetry.configure(
-            form="%(message)s", level="info", stream=stream, syslog_socket=missing
-        )
-        structlog.get_logger().info("on")
-        end()
-        other()
-
-    said = f"no syslog reason='there is no socket at {missing}'"
-    assert stream.getvalue().splitlines() == ["problem app=/web", said, "on"]
-
-
 def test_a_log_line_that_cannot_be_written_is_lost_and_nothing_else_is() -> None:
     """A full disk, or a log shipper that went away, must not end what keeps traffic going."""
     telemetry.configure(form="console", level="info", stream=_FullDisk())
@@ -177,3 +151,32 @@ class _FullDisk(io.StringIO):
     def write(self, _: str) -> int:
         """Refuse, as the system does."""
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_libraries_log_has_the_same_form() -> None:
+    """A program that reads JSON line by line meets nothing else; what is no warning stays away."""
+    stream, _ = lines("json")
+    library = logging.getLogger("some.library")
+    library.warning("pool of %d is full", 10)
+    library.info("fine")
+    library.warning("%d", "no number")
+    try:
+        int("unexpected")
+    except ValueError:
+        library.exception("gone")
+
+    full, odd, gone = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert full["event"] == odd["event"] == "a library says"
+    assert (full["of"], full["text"]) == ("some.library", "pool of 10 is full")
+    assert (full["level"], gone["level"]) == ("warning", "error")
+    assert odd["text"] == "%d"
+    assert "ValueError: invalid literal" in gone["exception"]
+
+
+def test_the_newest_setting_alone_is_used_for_libraries() -> None:
+    """One line, where the log is set up twice."""
+    first, _ = lines("json")
+    second, _ = lines("json")
+    logging.getLogger("some.library").warning("once")
+
+    assert (first.getvalue(), second.getvalue().count("\n")) == ("", 1)
