@@ -107,7 +107,7 @@ def test_a_password_is_nowhere_but_with_marathon(folder: Path, tmp_path: Path) -
     """Neither in logs, files, status, HAProxy's environment nor among the processes."""
     log = tmp_path / "log"
     with running(folder, log, MLB_AUTH_CREDENTIALS=f"user:{PASSWORD}") as process:
-        eventually(lambda: answers(folder) or process.poll() is not None)
+        eventually(lambda: answers(folder) or process.poll() is not None, within=60)
         state = str(ask(Settings(state_dir=str(folder)), "GET", "/state"))
         with RuntimeApi(f"{folder}/admin.sock") as api:
             environment_there = api.ask("show env")  # it is told to whoever reaches the socket
