@@ -49,6 +49,7 @@ from sidecar.supervision import Supervisor
 from sidecar.tracing.exporter import Exporter
 from sidecar.waking.counters import read_counters
 from sidecar.waking.scaler import Scaler, Sight
+from sidecar.web.agent_metrics import AgentCollector
 from sidecar.web.control import ControlServer
 from sidecar.web.health import health_pages
 from sidecar.web.listener import Listener
@@ -156,6 +157,7 @@ def _start(
     scaler = _scaler(job)
     control = _control(job, scaler)
     agent = assembly.agent(settings, job.views, job.exporter)
+    job.meter.registry.register(AgentCollector(agent.stats))
     supervisor.start("agent", agent.run, interrupt=agent.interrupt)
     supervisor.start("control", control.run, interrupt=control.interrupt)
     if listener is not None:

@@ -15,7 +15,9 @@ from sidecar.meter import Meter
 from sidecar.plan.observed import BACKEND_LEDGER, LedgerRow, Observed, ObservedServer, State
 from sidecar.reconcile.holding import Hold
 from sidecar.reconcile.status import Freshness, Reloads, Status
+from sidecar.spoe.tally import AgentStats
 from sidecar.web import metrics
+from sidecar.web.agent_metrics import AgentCollector
 from sidecar.web.metrics import StatusCollector, count, metrics_pages
 from sidecar.web.pages import Request
 
@@ -200,6 +202,8 @@ def table() -> str:
         BLANK, version="2.8", observed=an_observation(), reloads=Reloads(1, {"port": 1})
     )
     meter.registry.register(StatusCollector(Published(status), polls=False))
+    asked = AgentStats({("explain", "unknown-host"): 1}, refused={"not a frame": 1})
+    meter.registry.register(AgentCollector(lambda: asked))
     families = {each.name: each for each in meter.registry.collect() if each.name[:4] == "mlb_"}
     rows = [_row(family) for _, family in sorted(families.items())]
     return "\n".join(["| metric | type | labels | what it is |", "|---|---|---|---|", *rows])
