@@ -102,9 +102,26 @@ def test_the_metrics_of_a_running_sidecar_tell_what_it_did() -> None:
             lambda: scrape(rig).get('mlb_reloads_by_reason_total{reason="signal"}') == 1,
             "a reload is counted",
         )
-        told = {series.partition("{")[0] for series in scrape(rig)}
-        assert not metrics_named() - told - PROMETHEUS_OWN
+        assert rig.answer(host="nobody.test") == "404"
+        with socket.socket(socket.AF_UNIX) as stranger:
+            stranger.settimeout(10)
+            stranger.connect(str(rig.folder / "agent.sock"))
+            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert b"frame too big" in stranger.recv(100)
+        eventually(
+            lambda: not metrics_named() - names(scrape(rig)) - PROMETHEUS_OWN,
+            "every metric of the dashboard and the alerts is there",
+        )
+        found = scrape(rig)
+        assert found['mlb_spoe_answers_total{message="route",result="unknown-host"}'] == 1
+        assert found['mlb_spoe_connections_refused_total{reason="frame too big"}'] == 1
+        assert 0 < found["mlb_spoe_answer_seconds_sum"] < 1
         eventually(lambda: scrape(rig)["mlb_haproxy_workers_total"] == 2, "so is its worker")
+
+
+def names(found: dict[str, float]) -> set[str]:
+    """The metrics, without their labels."""
+    return {series.partition("{")[0] for series in found}
 
 
 def scrape(rig: Rig) -> dict[str, float]:
