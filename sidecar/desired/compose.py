@@ -181,6 +181,7 @@ class Composition:
         if overrides != self._overrides:
             self._stale_names.update(self._claimants)
             self._stale_numbers.update(self._ports, self._idle)
+            self._stale_hosts.update(self._rules)
         if rules.assigned != self._port_rules.assigned:
             self._stale_assignment = True
         last = self._port_rules
@@ -351,7 +352,7 @@ class Composition:
 
     def _vhost(self, host: str, problems: list[Problem]) -> Vhost | None:
         ports = with_certificates(self._ports_at(host), self._port_rules.absent, problems)
-        return vhost_of(host, ports, problems)
+        return vhost_of(host, ports, problems, self._overrides)
 
     def _ports_at(self, host: str) -> list[PortPart]:
         return [self._served[name] for name in sorted(self._rules.of(host))]

@@ -286,12 +286,13 @@ class FrontRules:
 
 @attrs.frozen
 class Vhost:
-    """A virtual host with a TLS frontend of its own, as one app asks for it."""
+    """A virtual host with a TLS frontend of its own, as one app or the `templates` ask for it."""
 
     host: str
     app_id: AppId
     certificates: tuple[str, ...] = ()
     options: str = ""
+    templates: str = ""
 
     @property
     def name(self) -> str:
@@ -307,7 +308,7 @@ class Vhost:
     @property
     def digest(self) -> str:
         """Changes when HAProxy would have to terminate its TLS otherwise."""
-        return hashlib.sha256(self.words().encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self.words()}{self.templates}".encode()).hexdigest()[:12]
 
     def words(self, crt_list: str = CRT_LIST, place: Callable[[str], str] = str) -> str:
         """Its bind line from `ssl` on; without certificates of its own it has those of the list."""

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import attrs
 
-from sidecar.desired.model import Desired
+from sidecar.desired.model import Desired, Vhost
 from sidecar.marathon.schema import AppId
 
 
@@ -19,7 +19,7 @@ def raw_apps(desired: Desired) -> tuple[AppId, ...]:
     found = {backend.app_id for backend in desired.backends.values() if backend.plain is not None}
     found.update(rules.app_id for rules in desired.front_rules if rules.own)
     owners = {port: _owner(desired, port) for port in desired.frontends}
-    hosts = {vhost.app_id for vhost in desired.vhosts.values()}
+    hosts = {each.app_id for each in desired.vhosts.values() if each.certificates or each.options}
     return tuple(sorted({*found, *hosts, *(each for each in owners.values() if each is not None)}))
 
 
@@ -41,8 +41,16 @@ def with_raw_of(desired: Desired, apps: Collection[AppId]) -> Desired:
             for rules in desired.front_rules
             if (kept := rules if rules.app_id in apps or not rules.own else rules.plain)
         ),
-        vhosts={host: each for host, each in desired.vhosts.items() if each.app_id in apps},
+        vhosts={
+            host: found
+            for host, each in desired.vhosts.items()
+            if (found := each if each.app_id in apps else _plain(each))
+        },
     )
+
+
+def _plain(vhost: Vhost) -> Vhost | None:
+    return attrs.evolve(vhost, certificates=(), options="") if vhost.templates else None
 
 
 def _owner(desired: Desired, port: int) -> AppId | None:

@@ -32,6 +32,12 @@ def vhost_words(vhost: Vhost, state_dir: str, copies: Mapping[str, str]) -> str:
     return vhost.words(f"{state_dir}/{CRT_LIST}", lambda path: copies.get(path, path))
 
 
+def vhost_certificates(vhost: Vhost, state_dir: str, copies: Mapping[str, str]) -> str:
+    """The words that name its certificates; without any of its own it has those of the list."""
+    own = [f"crt {copies.get(path, path)}" for path in vhost.certificates]
+    return " ".join(own or [f"crt-list {state_dir}/{CRT_LIST}"])
+
+
 def copies_of(certificates: Iterable[Certificate], state_dir: str) -> dict[str, str]:
     """Where HAProxy has what is at a path; the default one's place may get another content."""
     return {

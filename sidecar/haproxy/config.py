@@ -25,6 +25,7 @@ from sidecar.desired.model import (
     Mode,
     Server,
     TraitMap,
+    Vhost,
 )
 from sidecar.desired.own_port import BIND, COPY
 from sidecar.desired.replaced import archetype_pieces
@@ -35,6 +36,7 @@ from sidecar.desired.templates.table import TEMPLATES
 from sidecar.desired.templates.wording import lines_of, quoted
 from sidecar.haproxy.archetypes import PoolSizes, archetypes_of, pool_sizes
 from sidecar.haproxy.binds import copies_of, own_line, range_lines, vhost_words
+from sidecar.haproxy.grouped import first_frontend, host_rules, own_sections
 from sidecar.haproxy.map_files import certificate_texts, map_texts
 from sidecar.haproxy.proxies import Proxies
 from sidecar.plan import facts as stated
@@ -144,7 +146,8 @@ class Renderer:
         cut = attrs.evolve(
             layout, bound=layout.bound - frozenset(desired.frontends), pools=PoolSizes()
         )
-        sections = dict(self._sections(cut, desired.overrides, desired.front_rules))
+        vhosts = tuple(vhost for _, vhost in sorted(desired.vhosts.items()))
+        sections = dict(self._sections(cut, desired.overrides, desired.front_rules, vhosts))
         own = [*self._vhosts(desired, layout), *self._own_frontends(desired, layout)]
         text = self._template("haproxy.cfg.j2").render(
             global_section=sections.pop("GLOBAL"),
@@ -184,9 +187,9 @@ class Renderer:
         Where `desired` is not the `whole`, of archetypes only those that it uses.
         """
         # Which ports are bound is compared port by port, so it does not count as a change.
-        # So are the rules of backends in them, one by one.
+        # So are the rules of backends in them, and virtual hosts, one by one.
         stated_by_name = attrs.evolve(layout, bound=frozenset(), pools=PoolSizes())
-        sections = self._sections(stated_by_name, desired.overrides, ())
+        sections = self._sections(stated_by_name, desired.overrides, (), ())
         head = _head_of(desired.overrides, layout).sections
         return Expected(
             {
@@ -208,7 +211,11 @@ class Renderer:
         )
 
     def _section_texts(
-        self, layout: Layout, overrides: Overrides, front_rules: tuple[FrontRules, ...]
+        self,
+        layout: Layout,
+        overrides: Overrides,
+        front_rules: tuple[FrontRules, ...],
+        vhosts: tuple[Vhost, ...],
     ) -> dict[str, str]:
         absent = {
             "HTTP": layout.http_port is None,
@@ -223,6 +230,8 @@ class Renderer:
                 proxies=self._proxies,
                 head=_head_of(overrides, layout) if "HEAD" in overrides.texts else None,
                 front=_frontend_heads(overrides, layout),
+                first=first_frontend(overrides),
+                host_rules=[*host_rules(vhosts, overrides)],
                 map_rules=_map_rules(name, overrides, layout),
                 rules=[each for each in front_rules if each.door.value == name],
                 engine_digest=_digest(self._engine_text(layout)),
@@ -262,6 +271,7 @@ class Renderer:
                 layout=layout,
                 vhost=vhost,
                 words=vhost_words(vhost, layout.state_dir, copies),
+                own=own_sections(vhost, desired.overrides, layout.state_dir, copies),
                 map_rules=_map_rules("HTTPS", desired.overrides, layout),
                 rules=[each for each in desired.front_rules if each.door is Door.HTTPS],
             )

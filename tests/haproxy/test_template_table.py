@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
+from sidecar.desired.claims import PortRules
 from sidecar.desired.labels import TEMPLATE_LABELS
 from sidecar.desired.model import Desired
 from sidecar.desired.templates.pieces import Place, Template
@@ -51,6 +53,12 @@ def rig(haproxy_binary: str) -> Iterator[Rig]:
         yield a_rig(haproxy_binary, folder, layout)
 
 
+def rig_for(rig: Rig, template: Template) -> Rig:
+    """With hosts apart, where a template is for that alone."""
+    apart = "_GROUPED_" in template.name
+    return attrs.evolve(rig, layout=attrs.evolve(rig.layout, hosts_apart=apart))
+
+
 def marked(template: Template) -> tuple[str, str]:
     """A text as it is without us, with something more in it; and that, as the file has it."""
     if template.name == "BACKEND_SERVER_OPTIONS":
@@ -84,7 +92,8 @@ def wanted(template: Template, templates: OperatorTemplates, own: Mapping[str, s
         tasks=[a_task(1)],
         healthChecks=[check] if "HEALTHCHECK" in template.name else [],
     )
-    return desired_of([app], overrides=templates.current)
+    rules = PortRules(hosts_apart="_GROUPED_" in template.name)
+    return desired_of([app], rules, overrides=templates.current)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +115,7 @@ def test_a_replaced_template_is_in_the_file_which_passes(
         own[template.name] = text
 
     desired = wanted(template, OperatorTemplates([str(tmp_path)], environ), own)
+    rig = rig_for(rig, template)
     rendered = rig.write(desired)
     code, said = rig.check()
 
@@ -117,11 +127,11 @@ def test_a_replaced_template_is_in_the_file_which_passes(
 def test_the_mark_is_in_no_file_without_its_template(rig: Rig) -> None:
     """So the test above can fail."""
     for template in EFFECTIVE:
-        rendered = rig.write(wanted(template, OperatorTemplates(), {}))
+        rendered = rig_for(rig, template).write(wanted(template, OperatorTemplates(), {}))
         assert marked(template)[1] not in rendered
 
 
-def test_there_are_53_templates_and_seven_have_no_effect() -> None:
-    """The frontends of --group-https-by-vhost, and three that marathon-lb uses nowhere."""
+def test_there_are_53_templates_and_three_have_no_effect() -> None:
+    """Those that marathon-lb uses nowhere."""
     assert len(TEMPLATES) == 53
-    assert len(WITHOUT_EFFECT) == 7
+    assert len(WITHOUT_EFFECT) == 3

@@ -1,146 +1,24 @@
 """Virtual hosts that terminate TLS in a way of their own, with real handshakes and requests."""
 
-import contextlib
 import http.client
 import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
 import pytest
 
-from sidecar import assembly
 from sidecar.desired.model import SHARED_VHOST, VHOST_PREFIX
-from sidecar.marathon.schema import App
-from sidecar.reconcile.renewal import Renewal
-from tests.haproxy.driving_rig import (
-    ONE,
-    TWO,
-    Wheel,
-    a_wheel,
-    settings_for,
-    stopped_afterwards,
-    web,
-)
-from tests.haproxy.skeleton_rig import Answer, ask, free_ports, tasks
-from tests.pems import a_certificate, known, parts, shows
-
-ROUNDS = 4
-CLIENT = known("client.test")
-
-
-class _Tls(http.client.HTTPConnection):
-    """HTTP over TLS to a port here, with a name in the hello that the Host need not have."""
-
-    def __init__(self, port: int, sni: str | None, client: Path | None) -> None:
-        super().__init__("127.0.0.1", port, timeout=15)
-        self._sni = sni
-        self._client = client
-
-    def connect(self) -> None:
-        """Connect, with a client's certificate if there is one."""
-        super().connect()
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        if self._client is not None:
-            context.load_cert_chain(self._client)
-        self.sock = context.wrap_socket(self.sock, server_hostname=self._sni)
-
-
-@attrs.define
-class Site:
-    """A sidecar's driver with hosts apart, and tasks behind it."""
-
-    folder: Path
-    https: int
-    renewal: Renewal
-    wheel: Wheel
-    ports: dict[str, int]
-    service: tuple[int, ...]
-
-    def want(self, *apps: App) -> None:
-        """Have other apps, and HAProxy follow, without a reload."""
-        self.wheel.wants.apps = list(apps)
-        self.settle()
-
-    def settle(self) -> None:
-        """Look at files, and have HAProxy follow until nothing is left to do."""
-        for _ in range(2):
-            self.renewal._look()
-        self.renewal._tell()
-        for _ in range(ROUNDS):
-            if not self.wheel.follow():
-                return
-        pytest.fail("there is always something left to do")
-
-    def reload(self) -> None:
-        """The reload that is wanted, after which nothing is."""
-        assert self.wheel.reload_when_due()
-        self.settle()
-        assert self.wheel.driver.reload_due() is None
-
-    def reasons(self) -> set[str]:
-        """The kinds of reasons for the reload that is wanted."""
-        return {reason.kind for reason in self.wheel.gate.wanted}
-
-    def get(self, host: str, *, sni: str | None = "", client: Path | None = None) -> Answer:
-        """A GET for a host, by a hello for the same name or another one."""
-        name = host if sni == "" else sni
-        with contextlib.closing(_Tls(self.https, name, client)) as connection:
-            return ask(connection, Host=host)
-
-    def file(self, name: str, pem: str) -> str:
-        """A file that a label may name."""
-        path = self.folder / "labels" / name
-        path.parent.mkdir(exist_ok=True)
-        beside = path.with_name(f".{name}")
-        beside.write_text(pem)
-        beside.replace(path)
-        return str(path)
-
-    def app(self, name: str, number: int, task: str = ONE, **labels: str) -> App:
-        """An app with host `<name>.test` on one of the service ports."""
-        return web(self.service[number], self.ports[task], name=name, **labels)
+from tests.haproxy.driving_rig import ONE, TWO, a_wheel
+from tests.haproxy.vhosts_rig import Site, a_site, client, needs_a_client_certificate
+from tests.pems import a_certificate, known, shows
 
 
 @pytest.fixture
 def site(short_dir: Path) -> Iterator[Site]:
     """One with an app that has no wishes of its own."""
-    (short_dir / "given").mkdir()
-    (short_dir / "given" / "a.pem").write_text(known("default.test"))
-    https, *service = free_ports(5)
-    settings = settings_for(
-        short_dir,
-        service,
-        https_port=https,
-        ssl_certs=(str(short_dir / "given"),),
-        group_https_by_vhost=True,
-        reload_interval=1.0,
-    )
-    where = assembly.placement(settings)
-    renewal = assembly.renewal(settings, where, lambda _: None, threading.Event())
-    renewal.begin()
-    with tasks((ONE, TWO)) as ports, stopped_afterwards(short_dir):
-        wheel = a_wheel(settings, certificates=renewal.wanted)
-        made = Site(short_dir, https, renewal, wheel, ports, tuple(service))
-        wheel.wants.apps = [made.app("plain", 0)]
-        wheel.driver.start(wheel.wants)
-        made.settle()
-        assert wheel.driver.reload_due() is None
+    with a_site(short_dir, "plain") as made:
         yield made
-
-
-def needs_a_client_certificate(site: Site) -> dict[str, str]:
-    """Labels of an app that takes clients with one certificate alone; only for port 443."""
-    authority = site.file("authority.pem", parts(CLIENT)[0])
-    return {"HAPROXY_0_BIND_OPTIONS": f"ca-file {authority} verify required"}
-
-
-def client(site: Site) -> Path:
-    """That client's certificate."""
-    return Path(site.file("client.pem", CLIENT))
 
 
 def test_hosts_without_wishes_are_served_as_ever(site: Site) -> None:

@@ -12,13 +12,10 @@ TEMPLATES: Mapping[str, Template] = {
     for template in sorted((*HEADS, *FRONTENDS, *BACKENDS), key=lambda template: template.name)
 }
 
-USED_NOWHERE = frozenset(
+WITHOUT_EFFECT = frozenset(
     {
         *("HTTPS_FRONTEND_AUTH_ACL_ONLY", "HTTPS_FRONTEND_AUTH_REQUEST_ONLY"),
         "HTTPS_FRONTEND_ROUTING_ONLY_WITH_PATH_AND_AUTH",
     }
 )
-"""Templates that marathon-lb names and never uses."""
-
-WITHOUT_EFFECT = USED_NOWHERE | {name for name in TEMPLATES if "_GROUPED_" in name}
-"""Those, and the frontends of --group-https-by-vhost, which are ours alone so far."""
+"""Templates that marathon-lb names and never uses; so it is here."""
