@@ -264,3 +264,19 @@ def test_a_password_is_asked_for_before_a_replaced_list_of_networks_lets_in(shop
     with shop.rig.running():
         assert shop.rig.layout.http_port is not None
         assert get(shop.rig.layout.http_port, Host=HOST).status == 401
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["balance static-rr", "balance source\n  hash-type map-based"],
+    ids=["static-rr", "map"],
+)
+def test_tasks_come_live_to_a_backend_of_a_fixed_kind_of_balance(shop: Shop, lines: str) -> None:
+    """HAProxy would refuse each of them; what it takes does the same."""
+    labels = {"BACKEND_HEAD": f"backend {{backend}}\n  {lines}"}
+    shop.starts_with(shop.desired("one", labels=labels))
+    with shop.rig.running():
+        shop.rig.settle(shop.desired("one", "two", labels=labels))
+        shop.rig.settle(shop.desired("two", labels=labels))
+
+        assert shop.get().task == "two"

@@ -10,6 +10,7 @@ import re
 import attrs
 
 from sidecar.desired.templates.confinement import SECTION_KEYWORDS
+from sidecar.desired.templates.translation import with_live_balance
 from sidecar.desired.templates.wording import words_of
 
 _OLD_LUA = re.compile(r"(?:.*/)?(?:getpids|getconfig|getmaps|signalmlb)\.lua")
@@ -54,7 +55,8 @@ def read_head(text: str, *, stats_port: int) -> Head:
         elif not _binds(section, stats_port):
             sections.append("\n".join(section.lines).rstrip())
             if section.keyword == "defaults":
-                defaults += [line for line in body if words_of(line)[0] not in _NOT_FOR_ALL]
+                for_all = [line for line in body if words_of(line)[0] not in _NOT_FOR_ALL]
+                defaults += map(with_live_balance, for_all)
     for line in lines:
         words = words_of(line)
         if words[0] == "maxconn" and words[1:2] and words[1].isdecimal():

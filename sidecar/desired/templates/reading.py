@@ -7,7 +7,7 @@ from sidecar.desired.templates.confinement import check_confined, normalized
 from sidecar.desired.templates.filling import TemplateError, check_names, fill
 from sidecar.desired.templates.guarding import check_guardable
 from sidecar.desired.templates.pieces import Place, Template
-from sidecar.desired.templates.translation import translate
+from sidecar.desired.templates.translation import translate, with_live_balance
 from sidecar.desired.templates.wording import lines_of
 
 _WRITES_FILES = ("set-map(", "del-map(", "add-acl(", "del-acl(")
@@ -37,6 +37,7 @@ def read_template(template: Template, text: str) -> str:
         for words in lines_of(sample):
             if words and (why := _NOT_IN_A_BACKEND.get(words[0])):
                 raise TemplateError(f"{words[0]}: {why}")
+        return with_live_balance(modern)
     return modern
 
 

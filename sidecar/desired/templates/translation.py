@@ -28,6 +28,30 @@ def translate(text: str) -> str:
     return "\n".join(_line(line) for line in text.split("\n"))
 
 
+def with_live_balance(text: str) -> str:
+    """A backend's text, spread in ways that take servers at run time; they do the same.
+
+    `static-rr` is round robin, and a map-based hash one, for servers that stay: HAProxy refuses
+    every server that comes to such a backend.
+    """
+    return "\n".join(_live(line) for line in text.split("\n"))
+
+
+def _live(line: str) -> str:
+    words = words_of(line)
+    instead = _LIVE.get(" ".join(words[:2]))
+    if instead is None:
+        return line
+    indent = line[: len(line) - len(line.lstrip(" \t"))]
+    return indent + " ".join([instead, *map(quoted, words[2:])])
+
+
+_LIVE = {
+    "balance static-rr": "balance roundrobin",
+    "hash-type map-based": "hash-type consistent",
+}
+
+
 def _line(line: str) -> str:
     try:
         words = words_of(line)

@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar.desired.templates.filling import TemplateError
-from sidecar.desired.templates.translation import translate
+from sidecar.desired.templates.translation import translate, with_live_balance
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,17 @@ def test_what_has_none_is_refused_with_what_to_write(old: str, said: str) -> Non
     """The reason names the directive and its replacement."""
     with pytest.raises(TemplateError, match=said):
         translate(old)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  balance static-rr", "  balance roundrobin"),
+        ("  hash-type map-based sdbm avalanche", "  hash-type consistent sdbm avalanche"),
+        ("  balance {balance}", "  balance {balance}"),
+        ("  balance source  # static-rr", "  balance source  # static-rr"),
+    ],
+)
+def test_what_takes_no_server_at_run_time_is_written_as_what_does(old: str, new: str) -> None:
+    """HAProxy would refuse each task that comes."""
+    assert with_live_balance(f"backend x\n{old}\n") == f"backend x\n{new}\n"
