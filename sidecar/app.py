@@ -204,12 +204,15 @@ def _marathon(job: _Job) -> tuple[Watcher, Fetcher, Fetcher]:
         slow=slow,
         meter=job.meter,
     )
+    backoff = Backoff(longest=min(job.settings.max_backoff, _LONGEST_BACKOFF))
+    if job.settings.max_backoff > _LONGEST_BACKOFF:
+        log.info("--max-backoff is 30 s at most", asked=job.settings.max_backoff)
     watcher = Watcher(
         marathon.open_events,
         job.mailbox.put,
         stopping=job.stopping,
         next_sequence=job.next_sequence,
-        backoff=Backoff(longest=min(job.settings.max_backoff, _LONGEST_BACKOFF)),
+        backoff=backoff,
     )
     return watcher, fetcher, slow
 

@@ -130,13 +130,15 @@ def test_poll_mode_fetches_and_never_opens_a_stream() -> None:
 
 def test_a_signal_while_it_starts_does_not_end_it() -> None:
     """SIGHUP and SIGUSR1 in a burst, from when it reads its settings on."""
-    with dropped_in("sse", "--group", "external", "--log-format", "json") as (sidecar, *_):
+    words = ("--group", "external", "--log-format", "json", "--max-backoff", "300")
+    with dropped_in("sse", *words) as (sidecar, *_):
         eventually((sidecar.folder / "lock").exists, "it begins")
         for _ in range(20):
             sidecar.send(signal.SIGHUP)
             sidecar.send(signal.SIGUSR1)
         sidecar.until_synced()
         assert sidecar.log("signal", asks="reload")
+        assert sidecar.log("--max-backoff is 30 s at most")
         assert sidecar.stop() == 0
 
 
