@@ -21,6 +21,15 @@ LEFTOVER = ".unfinished"
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> bool:
     """Make this the file's content, durably; return False and touch nothing when it already is."""
+    if not _replace(path, text, mode=mode):
+        return False
+    with _explained("write", path):
+        _sync_folder(path.parent)
+    return True
+
+
+def _replace(path: Path, text: str, *, mode: int = 0o600) -> bool:
+    """The same, but for the folder: its change is durable when that is synced."""
     content = text.encode("utf-8", "surrogateescape")
     with _explained("write", path):
         if _content(path) == content:
@@ -36,7 +45,6 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> bool:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
     return True
 
 
@@ -44,10 +52,16 @@ def write_all(files: Mapping[Path, str], *, config: Path) -> tuple[Path, ...]:
     """Write the files in the order of their paths, `config` last; return those that changed.
 
     A process that starts from a half-written set then finds the old configuration and maps that
-    are as new or newer, never a configuration whose maps are missing.
+    are as new or newer, never a configuration whose maps are missing. Each folder is synced once:
+    on a slow disk nothing takes longer.
     """
-    order = sorted(files, key=lambda path: (path == config, path))
-    return tuple(path for path in order if write_atomically(path, files[path]))
+    written = [path for path in sorted(files) if path != config and _replace(path, files[path])]
+    for folder in sorted({path.parent for path in written}):
+        with _explained("write", folder):
+            _sync_folder(folder)
+    if config in files and write_atomically(config, files[config]):
+        written.append(config)
+    return tuple(written)
 
 
 def make_folder(path: Path) -> None:

@@ -98,6 +98,21 @@ class BoundPorts:
         held |= read_ranges(stated.get(facts.FRONTENDS, ""))
         return (self.layout.bound | self.layout.reserved) - held
 
+    def leave_out_taken(self, observed: Observed | None) -> bool:
+        """Try each new service port for a moment; whether one had to be left out.
+
+        HAProxy would only find out while reloading, and then load nothing at all.
+        """
+        busy = self._probe(sorted(self.new_ports(observed) - self.layout.reserved))
+        if busy:
+            self.leave_out(busy)
+        return bool(busy)
+
+    def taken_frontends(self, observed: Observed | None) -> str:
+        """What is wrong with frontends' ports that HAProxy does not hold yet; empty for nothing."""
+        busy = self._probe(sorted(self.new_ports(observed) & self.layout.reserved))
+        return "; ".join(f"port {port} {why}" for port, why in sorted(busy.items()))
+
     def _take(self, ports: Iterable[int]) -> None:
         candidates = frozenset(ports)
         busy = self._probe(sorted(candidates))

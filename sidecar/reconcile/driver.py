@@ -355,7 +355,7 @@ class Driver:
         if self._leave_out_busy_ports(wants) or self._sift(wants):
             self._note_page()  # the one that waits has what was left out just now
             return True
-        taken = self._taken_frontend_ports()
+        taken = self._ports.taken_frontends(self.observed)
         if self.observed is not None:
             self._ports.grow_pools(demand(self.desired.backends, self.observed))
         reloaded = self._reloader.reload(
@@ -367,23 +367,12 @@ class Driver:
         return reloaded
 
     def _leave_out_busy_ports(self, wants: Wants) -> bool:
-        """Bind each new service port for a moment; whether one had to be left out.
-
-        HAProxy would only find out while reloading, and then load nothing at all.
-        """
-        new = self._ports.new_ports(self.observed) - self._ports.layout.reserved
-        busy = self._engine.busy(sorted(new))
-        if busy:
-            self._ports.leave_out(busy)
+        """Try each new service port; whether one had to be left out."""
+        found = self._ports.leave_out_taken(self.observed)
+        if found:
             self._say_busy()
             self._want_now(wants)
-        return bool(busy)
-
-    def _taken_frontend_ports(self) -> str:
-        """What is wrong with a frontend's port that HAProxy does not hold yet."""
-        new = self._ports.new_ports(self.observed) & self._ports.layout.reserved
-        busy = self._engine.busy(sorted(new))
-        return "; ".join(f"port {port} {why}" for port, why in sorted(busy.items()))
+        return found
 
     # --- what others see ---
 

@@ -214,3 +214,24 @@ def test_a_candidate_that_is_not_there_is_an_error_with_its_place(tmp_path: Path
         file.accept()
     with pytest.raises(StateFolderError, match=rf"cannot read {file.path}"):
         file.keep_as_good()
+
+
+def test_each_folder_is_synced_once_and_before_the_configuration_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a slow disk nothing takes longer than a sync, and a reload waits for all of them."""
+    synced: list[str] = []
+    sync = os.fsync
+
+    def counted(descriptor: int) -> None:
+        place = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append(place.name.split(".")[1])
+        sync(descriptor)
+
+    folder = tmp_path / "a.folder"
+    folder.mkdir()
+    monkeypatch.setattr(os, "fsync", counted)
+    config = folder / "haproxy.cfg"
+    write_all({folder / f"{name}.map": name for name in "cab"} | {config: "x"}, config=config)
+
+    assert synced == ["a", "b", "c", "folder", "haproxy", "folder"]
