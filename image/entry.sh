@@ -52,6 +52,10 @@ role_haproxy() {
     if [ -e "$state/haproxy.cfg" ] && [ ! -r "$state/haproxy.cfg" ]; then
         refuse "$state/haproxy.cfg belongs to another user than $(id -u); run both containers as one"
     fi
+    # Its sockets would be taken away from it, and the sidecar would follow the one that came last.
+    if socat -u OPEN:/dev/null "UNIX-CONNECT:$state/master.sock" 2>/dev/null; then
+        refuse "an HAProxy runs with $state already; stop that one, or give this one another folder"
+    fi
     check_program
     child='' timer='' stopping=''
     trap stop TERM INT

@@ -99,11 +99,22 @@ def test_a_sidecar_without_haproxy_waits_and_says_for_what(pods: Stack) -> None:
         (("--cap-drop", "ALL"), _WORDS, "give NET_BIND_SERVICE back"),
         (("--read-only",), _WORDS, "/marathon-lb cannot be used: Read-only file system"),
         (("OTHER",), ["haproxy"], "belongs to another user than 1234"),
+        (("SAME",), ["haproxy"], "an HAProxy runs with /marathon-lb already"),
         (("OTHER",), ["sidecar", *_WORDS], "/marathon-lb cannot be used: Permission denied"),
         (("SAME",), ["sidecar", *_WORDS], "is in use by another sidecar"),
         (("SAME", "READ-ONLY"), ["sidecar", *_WORDS], "cannot be used: Read-only file system"),
     ],
-    ids=["role", "flag", "capability", "root", "haproxys user", "user", "second", "volume"],
+    ids=[
+        "role",
+        "flag",
+        "capability",
+        "root",
+        "haproxys user",
+        "second haproxy",
+        "user",
+        "second",
+        "volume",
+    ],
 )
 def test_what_cannot_work_ends_with_a_sentence_and_code_2(
     pods: Stack, flags: Sequence[str], words: Sequence[str], says: str

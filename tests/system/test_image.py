@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -254,6 +255,19 @@ def test_what_haproxy_alone_cannot_do_without_is_said(
     """With code 2, before anything is begun."""
     with short_folder() as folder:
         assert says in refused(folder, "haproxy", variables=variables)
+
+
+@pytest.mark.skipif(shutil.which("socat") is None, reason="without socat a socket cannot be asked")
+def test_a_second_haproxy_on_one_folder_is_refused() -> None:
+    """The first one keeps its sockets, and is driven on; after its end the folder is free."""
+    with rig() as mine, pod(mine) as (balancer, _):
+        assert f"an HAProxy runs with {mine.folder} already" in refused(mine.folder, "haproxy")
+        mine.deploy(web("/app", port=mine.ports.service[0], instances=2))
+
+        assert balancer.stop(signal.SIGKILL) == -signal.SIGKILL
+        mine.proxy.end()
+        with container(mine, "again", "haproxy"):
+            eventually(lambda: mine.reaches("/app", host="app.test"), "it is served again")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave files of another user")
