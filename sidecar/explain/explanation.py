@@ -143,6 +143,7 @@ def _told(
         tuple(servers.treatment(backend, port)),
         servers.servers(backend, place, scene, loads),
         tuple(tasks.told(port, facts)) if port else (),
+        wakes=backend.waking is not None and not backend.servers,
     )
 
 
@@ -156,12 +157,16 @@ def _missing(facts: Facts, scene: Scene, backend: Backend | None) -> Iterator[Ap
 
 
 def _serves(shown: tuple[BackendTold, ...]) -> bool:
+    """Whether a request finds a server, or wakes one."""
     return any(
-        server.state == "ready" and server.weight for each in shown for server in each.servers
+        each.wakes or any(server.state == "ready" and server.weight for server in each.servers)
+        for each in shown
     )
 
 
 def _but(shown: tuple[BackendTold, ...]) -> str:
+    if any(each.wakes for each in shown):
+        return "; it is asleep: the request starts a task and waits for it"
     if not shown or _serves(shown):
         return ""
     return f"; none of its servers takes requests, so HAProxy answers {_NOBODY} or closes"

@@ -30,6 +30,11 @@ def treatment(backend: Backend, port: PortPart | None) -> Iterator[str]:
         yield "HAProxy checks tasks by connecting"
     if port is not None:
         yield from _by_labels(port.labels, made.mode)
+    if (waking := backend.waking) is not None:
+        tasks = "a task" if waking.instances == 1 else f"{waking.instances} tasks"
+        yield f"while it has none, a request starts {tasks} and waits up to {waking.timeout} s"
+        if waking.sleep_after is not None:
+            yield f"scaled to zero after {waking.sleep_after} s without a request"
     if backend.pieces or backend.ruled or (port and port.labels.templates):
         names = sorted({*backend.pieces, *(port.labels.templates if port else ())})
         yield f"templates have their say: {', '.join(names) or 'in a frontend'}"

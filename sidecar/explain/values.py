@@ -54,7 +54,8 @@ class TaskTold:
 class BackendTold:
     """One backend: what it does with requests, its servers, and the tasks behind them.
 
-    `place` is the HAProxy backend where it lives: its own, a spare, or empty if none yet.
+    `place` is the HAProxy backend where it lives: its own, a spare, or empty if none yet. `wakes`
+    says that it has no task, and that a request starts one.
     """
 
     name: str
@@ -65,6 +66,7 @@ class BackendTold:
     treatment: tuple[str, ...] = ()
     servers: tuple[ServerTold, ...] = ()
     tasks: tuple[TaskTold, ...] = ()
+    wakes: bool = False
 
 
 @attrs.frozen

@@ -61,7 +61,7 @@ class BackendShown:
 
 @attrs.frozen
 class AppShown:
-    """One row: `state` is ready, partly, down, coming or absent."""
+    """One row: `state` is ready, partly, down, asleep, coming or absent."""
 
     id: str
     state: str
@@ -207,6 +207,8 @@ def _state(entry: Entry, ready: int, wanted: int, catalogue: Catalogue) -> str:
         return "absent"
     if not any(backend.name in catalogue.places for backend in entry.backends):
         return "coming"
+    if not wanted and all(backend.waking is not None for backend in entry.backends):
+        return "asleep"
     if ready >= wanted:
         return "ready"
     return "partly" if ready else "down"

@@ -297,6 +297,19 @@ def test_a_deployment_group_is_told_by_its_name_with_both_apps() -> None:
     ]
 
 
+def test_an_app_that_a_request_wakes_is_told_to_be_asleep() -> None:
+    """It has no task, and the request is served all the same."""
+    labels = {"HAPROXY_0_WAKE": "true", "HAPROXY_0_SLEEP_AFTER": "1m"}
+    told = a_world([web("/wiki", labels=labels, tasks=[], instances=0)]).explain("web.test/")
+
+    assert told.served
+    assert told.answer.endswith("it is asleep: the request starts a task and waits for it")
+    (backend,) = told.backends
+    assert backend.wakes
+    assert "while it has none, a request starts a task and waits up to 30 s" in backend.treatment
+    assert "scaled to zero after 60 s without a request" in backend.treatment
+
+
 def test_the_text_shows_the_answer_first_and_then_what_it_rests_on() -> None:
     """As a terminal has it."""
     told = a_world([web("/web", tasks=[a_task(1), a_task(2, state="TASK_STAGING")])]).explain(

@@ -37,6 +37,17 @@ def test_the_total_is_of_apps_alone_and_the_newest_seconds_are_added_up() -> Non
     assert (found.apps, found.wanted) == (2, 2)
 
 
+def test_an_app_that_waits_for_a_request_is_asleep() -> None:
+    """It lacks nothing."""
+    labels = {"HAPROXY_0_VHOST": "wiki.test", "HAPROXY_0_WAKE": "true"}
+    scene = a_world([an_app("/wiki", labels=labels, instances=0)]).scene
+    status = Status(started=0.0, desired=scene.desired, observed=scene.observed)
+    catalogue = Catalogues().of(status)
+
+    assert [app.state for app in page(Asked(), catalogue, status, Samples()).apps] == ["asleep"]
+    assert page(Asked(kind="down"), catalogue, status, Samples()).apps == ()
+
+
 def test_what_was_not_counted_has_no_plot() -> None:
     """As in the first second."""
     status = a_status()
