@@ -3,6 +3,7 @@
 Values and clients only; what runs is started by `app`.
 """
 
+import functools
 import os
 import shutil
 import threading
@@ -38,8 +39,12 @@ from sidecar.reconcile.templates import OperatorTemplates
 from sidecar.reconcile.trial import Trial
 from sidecar.settings import Settings
 from sidecar.side_files import lua_digest, share_dir
+from sidecar.spoe import login
 from sidecar.spoe.agent import Address, Agent, Answer, Arguments, Handler
+from sidecar.spoe.crypt import Crypt, CryptUnavailableError
 from sidecar.spoe.decisions import ROUTE_MESSAGES, answer
+from sidecar.spoe.login import AUTH_MESSAGE
+from sidecar.spoe.passwords import Passwords
 from sidecar.spoe.view import RoutingView
 from sidecar.tracing.exporter import Exporter, is_wanted
 from sidecar.tracing.sampled import MESSAGE, read_sampled
@@ -118,10 +123,11 @@ def layout(settings: Settings) -> Layout:
         second_socket=settings.second_socket,
         hosts_apart=settings.group_https_by_vhost and bool(settings.https_port),
         largest_maxconn=None if settings.beside else most_connections(),
-        agent=settings.agent or f"unix@{settings.state_dir.rstrip('/') or '/'}/{AGENT_SOCKET}",
+        agent=_asked(settings),
         agent_timeout=settings.agent_timeout,
         explains=settings.error_pages == "explained",
         traced=round(settings.trace_sample * 1_000_000) if is_traced(settings) else None,
+        locks=auth_by_agent(settings),
     )
 
 
@@ -153,9 +159,14 @@ def agent(
         return answer(views.get(), arguments, unknown_status=settings.unknown_status)
 
     handlers: dict[str, Handler] = dict.fromkeys(ROUTE_MESSAGES, route)
+    at_end: Callable[[], None] = _nothing
+    if auth_by_agent(settings):
+        passwords = Passwords(Crypt().matches)
+        handlers[AUTH_MESSAGE] = lambda said: login.answer(views.get().auth, passwords, said)
+        at_end = passwords.close
     if exporter is not None:
         handlers[MESSAGE] = tracing(exporter, views)
-    return Agent(Address.of(address), handlers)
+    return Agent(Address.of(address), handlers, at_end=at_end)
 
 
 def tracing(exporter: Exporter, views: Published[RoutingView]) -> Handler:
@@ -167,6 +178,33 @@ def tracing(exporter: Exporter, views: Published[RoutingView]) -> Handler:
         return {}
 
     return trace
+
+
+def _nothing() -> None:
+    """End nothing."""
+
+
+def _asked(settings: Settings) -> str:
+    """Where HAProxy finds the agent; empty where it has nothing to ask."""
+    asks = settings.error_pages == "explained" or auth_by_agent(settings) or is_traced(settings)
+    if not asks:
+        return ""
+    return settings.agent or f"unix@{settings.state_dir.rstrip('/') or '/'}/{AGENT_SOCKET}"
+
+
+@functools.cache
+def _has_crypt() -> bool:
+    try:
+        Crypt()
+    except CryptUnavailableError as error:
+        log.warning("passwords are left to HAProxy's userlists", reason=str(error))
+        return False
+    return True
+
+
+def auth_by_agent(settings: Settings) -> bool:
+    """Whether the agent checks the passwords of AUTH."""
+    return settings.auth == "agent" and _has_crypt()
 
 
 def _makes_backends(settings: Settings) -> bool:
@@ -214,6 +252,7 @@ def rules(settings: Settings) -> Rules:
         strict=settings.strict_mode,
         health_check=settings.health_check,
         skip_app=settings.skip_app.removeprefix("/"),
+        auth_by_agent=auth_by_agent(settings),
     )
 
 

@@ -137,6 +137,13 @@ class Settings:
         " 503, as marathon-lb had it.",
         choices=("explained", "plain"),
     )
+    auth: str = _option(
+        "agent",
+        "Frontends",
+        "Who checks the passwords of AUTH: the agent, without a reload when they change, or"
+        " HAProxy's userlists, also while the sidecar is away.",
+        choices=("agent", "userlists"),
+    )
     unknown_status: int = _option(
         404,
         "Frontends",

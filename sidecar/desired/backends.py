@@ -15,7 +15,7 @@ from sidecar.desired.replaced import (
     replaces_server_line,
     server_of,
 )
-from sidecar.desired.sections import auth_problem, auth_section, userlist
+from sidecar.desired.sections import auth_problem, auth_section, needs_userlist, userlist
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.desired.traits import traits
 
@@ -30,6 +30,8 @@ def backend_and_rules(
     """
     frontend_of(port, overrides)
     rules = front_rules_of(port, overrides)
+    if rules or needs_userlist(port, overrides):
+        port = attrs.evolve(port, auth_by_agent=False)  # its rules may name the list of users
     made = backend_of(name, port, overrides, problems)
     if not rules:
         return made, rules
@@ -50,7 +52,9 @@ def backend_of(
         problems.append(Problem(port.app_id, f"HAPROXY_{port.index}_AUTH", why))
     if not (port.labels.templates or port.labels.auth):
         return made
-    plain_port = attrs.evolve(port, labels=attrs.evolve(port.labels, templates={}, auth=None))
+    plain_port = attrs.evolve(
+        port, labels=attrs.evolve(port.labels, templates={}, auth=port.locked_by)
+    )
     plain = _made(name, plain_port, overrides, [])
     return made if made == plain else attrs.evolve(made, plain=plain)
 
@@ -73,7 +77,7 @@ def _made(
         archetype,
         _servers(port, overrides, problems),
         port.kill_grace_seconds,
-        traits(port.labels, port.archetype.mode, port.check, port.waking),
+        traits(port.labels, port.archetype.mode, port.check, port.waking, port.locked_by),
         section,
         userlist(name, port, overrides),
         pieces,
@@ -82,6 +86,7 @@ def _made(
         others=port.others,
         own_place=port.group is not None,
         waking=port.waking,
+        auth=port.locked_by,
     )
 
 

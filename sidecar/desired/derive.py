@@ -17,6 +17,7 @@ from sidecar.desired.addresses import (
     host_port,
     service_ports,
 )
+from sidecar.desired.auth import Auth
 from sidecar.desired.checks import (
     CheckRule,
     check_of,
@@ -63,6 +64,8 @@ class Rules:
     health_check: bool = False
     skip_app: str = ""
     """An app id without its first slash that is never taken (the balancer's own app)."""
+    auth_by_agent: bool = False
+    """Whether the agent checks AUTH's passwords, not HAProxy's userlists."""
 
 
 @attrs.frozen
@@ -104,11 +107,18 @@ class PortPart:
     """Whether its app is scaled to zero."""
     waking: Waking | None = None
     """How a request wakes its app; None where none does."""
+    auth_by_agent: bool = False
+    """Whether the agent checks AUTH's password."""
 
     @property
     def has_backend(self) -> bool:
         """Whether it is to have a backend: also an empty one, where requests may wait for tasks."""
         return bool(self.endpoints) or self.waking is not None
+
+    @property
+    def locked_by(self) -> Auth | None:
+        """Who may come in, where the agent checks that."""
+        return self.labels.auth if self.auth_by_agent else None
 
     @property
     def known_as(self) -> AppId:
@@ -217,6 +227,7 @@ def _derive_port(
         endpoints=endpoints,
         kill_grace_seconds=form.task_kill_grace_period_seconds,
         asleep=state.app.instances == 0,
+        auth_by_agent=rules.auth_by_agent and mode is Mode.HTTP and labels.auth is not None,
     )
     return part, problems
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+from sidecar.desired.auth import Auth
 from sidecar.desired.checks import CheckRule
 from sidecar.desired.derive import PortPart
 from sidecar.desired.labels import LABELS, PortLabels
 from sidecar.desired.model import Check, Effects, Mode
-from sidecar.desired.readers import Auth
 
 _SHOWN_ELSEWHERE = frozenset({"VHOST", "PATH", "PORT", "GROUP", "ENABLED"})
 _NOTHING = PortLabels()

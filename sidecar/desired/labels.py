@@ -10,10 +10,10 @@ from typing import Any
 
 import attrs
 
+from sidecar.desired.auth import Auth
 from sidecar.desired.model import Mode
 from sidecar.desired.readers import (
     NO_PATHS,
-    Auth,
     LabelError,
     Network,
     Paths,

@@ -12,6 +12,7 @@ from typing import NewType
 
 import attrs
 
+from sidecar.desired.auth import Auth
 from sidecar.desired.certificates import CRT_LIST, Certificate
 from sidecar.desired.idle_port import Idle
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
@@ -77,6 +78,8 @@ class TraitMap(enum.Enum):
     """backend|host -> where a request for / of that host is sent"""
     NETWORKS = "backend2networks.map"
     """backend|version and leading hex digits of an address -> allowed"""
+    AUTH = "backend2auth.map"
+    """backend -> which user and password, of those that the agent knows, let in"""
     FLAGS = "backend2flags.map"
     """backend -> words; a feature above is looked at only where its word is there"""
 
@@ -199,6 +202,8 @@ class Backend:
     """Whether templates name it in a frontend; then it has its own place too."""
     waking: Waking | None = None
     """How a request wakes its app, which may have no tasks; None where none does."""
+    auth: Auth | None = None
+    """Who may come in, where the agent checks that."""
     plain: "Backend | None" = None
     """The same without what its own app brings in HAProxy's words, where it brings any."""
 
@@ -390,6 +395,8 @@ class Desired:
     """What apps ask for without any effect."""
     effects: Mapping[BackendName, Effects] = attrs.field(factory=dict)
     """What labels do, for people; all of it is in the backends and maps as well."""
+    auths: Mapping[str, Auth] = attrs.field(factory=dict)
+    """Who may come in, by the keys that the map AUTH has."""
     idle: Mapping[str, tuple[Idle, ...]] = attrs.field(factory=dict)
     """The ports that nothing serves, by `host:…`, `app:…` (lower-cased) and `port:…`."""
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import attrs
 
+from sidecar.desired.auth import Auth
 from sidecar.desired.model import Mode
 
 _TRUE = frozenset({"true", "t", "yes", "y"})
@@ -61,15 +62,6 @@ class Paths:
 
 
 NO_PATHS = Paths()
-
-
-@attrs.frozen
-class Auth:
-    """Who may come in: the realm to show, a user, and the crypt(3) hash of the password."""
-
-    realm: str
-    user: str
-    password_hash: str = attrs.field(repr=False)
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -3,6 +3,7 @@
 Whatever stands here is structure: a backend that has it is made by a reload.
 """
 
+from sidecar.desired.auth import Auth
 from sidecar.desired.derive import PortPart
 from sidecar.desired.model import BackendName, Mode
 from sidecar.desired.readers import hash_problem
@@ -18,7 +19,7 @@ def userlist(backend: BackendName, port: PortPart, overrides: Overrides) -> str:
     Raises:
         TemplateError: the template of it cannot be used.
     """
-    auth = port.labels.auth if port.archetype.mode is Mode.HTTP else None
+    auth = _listed(port)
     if auth is None:
         return ""
     name = "USERLIST_HEAD"
@@ -32,12 +33,17 @@ def userlist(backend: BackendName, port: PortPart, overrides: Overrides) -> str:
 
 def auth_section(backend: BackendName, port: PortPart) -> str:
     """The line that asks for the password on ports 80 and 443, as marathon-lb does."""
-    auth = port.labels.auth if port.archetype.mode is Mode.HTTP else None
+    auth = _listed(port)
     if auth is None:
         return ""
     realm = auth.realm.replace(" ", "\\ ")
     asked = f"{{ var(txn.front) -m str http https }} !{{ http_auth({_list_of(backend)}) }}"
     return f"    http-request auth realm {realm} if {asked}"
+
+
+def needs_userlist(port: PortPart, overrides: Overrides) -> bool:
+    """Whether a template says who may come in, which the agent cannot know."""
+    return "USERLIST_HEAD" in port.labels.templates or "USERLIST_HEAD" in overrides.texts
 
 
 def auth_problem(port: PortPart, overrides: Overrides) -> str:
@@ -50,6 +56,13 @@ def auth_problem(port: PortPart, overrides: Overrides) -> str:
     if auth is None or name in port.labels.templates or name in overrides.texts:
         return ""
     return hash_problem(auth.password_hash)
+
+
+def _listed(port: PortPart) -> Auth | None:
+    """Who may come in, where HAProxy checks that itself."""
+    if port.archetype.mode is not Mode.HTTP or port.auth_by_agent:
+        return None
+    return port.labels.auth
 
 
 def _list_of(backend: BackendName) -> str:

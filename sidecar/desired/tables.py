@@ -7,6 +7,7 @@ one entry of it.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sidecar.desired.auth import Auth
 from sidecar.desired.idle_port import Idle
 from sidecar.desired.model import (
     Backend,
@@ -37,6 +38,7 @@ class Tables:
         self._vhosts: dict[str, Vhost] = {}
         self._rules: dict[BackendName, tuple[FrontRules, ...]] = {}
         self._effects: dict[BackendName, Effects] = {}
+        self._auths: dict[BackendName, Auth] = {}
         self._idle: dict[str, tuple[Idle, ...]] = {}
         self._problems: dict[Hashable, tuple[Problem, ...]] = {}
         self._changed: set[object] = set()
@@ -53,6 +55,7 @@ class Tables:
         other._vhosts = dict(self._vhosts)
         other._rules = dict(self._rules)
         other._effects = dict(self._effects)
+        other._auths = dict(self._auths)
         other._idle = dict(self._idle)
         other._problems = dict(self._problems)
         other._changed = set(self._changed)
@@ -66,6 +69,7 @@ class Tables:
     def put_backend(self, name: BackendName, backend: Backend | None) -> None:
         """A backend, or none of that name."""
         self._put(self._backends, name, backend, "backends")
+        self._put(self._auths, name, backend.auth if backend else None, "auths")
 
     def put_rules(self, name: BackendName, rules: tuple[FrontRules, ...]) -> None:
         """What templates say of a backend in the frontends that apps share."""
@@ -137,6 +141,9 @@ class Tables:
             else last.front_rules,
             notices=notices,
             effects=dict(self._effects) if "effects" in changed else last.effects,
+            auths={each.key: each for each in self._auths.values()}
+            if "auths" in changed
+            else last.auths,
             idle=dict(self._idle) if "idle" in changed else last.idle,
         )
         self._changed = set()

@@ -7,6 +7,7 @@ follows it. FLAGS says which of the other maps HAProxy looks into for a request.
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 
+from sidecar.desired.auth import Auth
 from sidecar.desired.checks import CheckRule
 from sidecar.desired.labels import PortLabels
 from sidecar.desired.model import Check, Mode, TraitMap
@@ -18,9 +19,13 @@ _MAPPED = "0" * 20 + "FFFF"  # how a v6 listener sees an IPv4 client
 
 
 def traits(
-    labels: PortLabels, mode: Mode, check: CheckRule, waking: Waking | None = None
+    labels: PortLabels,
+    mode: Mode,
+    check: CheckRule,
+    waking: Waking | None = None,
+    lock: Auth | None = None,
 ) -> Mapping[TraitMap, Mapping[str, str]]:
-    """The entries of one backend, by map."""
+    """The entries of one backend, by map; the agent has the key to its `lock`, if there is one."""
     found: dict[TraitMap, dict[str, str]] = {}
     if check.kind is Check.HTTP and check.path != "/":
         found[TraitMap.CHECK_PATH] = {"": check.path}
@@ -30,6 +35,9 @@ def traits(
         found[TraitMap.NETWORKS] = dict.fromkeys(
             (f"|{key}" for key in network_keys(labels.networks)), "allowed"
         )
+    if lock is not None:
+        flags.append("auth")
+        found[TraitMap.AUTH] = {"": lock.key}
     if mode is Mode.HTTP:
         flags += _http_flags(labels, found)
     if waking is not None:

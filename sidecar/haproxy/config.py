@@ -76,7 +76,8 @@ class Layout:
     text) and whatever apps ask for beside it. An HAProxy that `makes_backends` at run time gets no
     spares. `hosts_apart` has SNI pick a frontend for each virtual host that has one of its own.
     `agent` is the address of who is asked at request time, for at most `agent_timeout` seconds;
-    where it is empty nobody is. `explains` has requests without an answer get a page that says why.
+    where it is empty nobody is. `explains` has requests without an answer get a page that says why,
+    `locks` has passwords of apps checked there.
     `traced` is how many requests of a million are traced, None where tracing is off.
     """
 
@@ -100,6 +101,7 @@ class Layout:
     agent_timeout: float = 1.0
     explains: bool = True
     traced: int | None = None
+    locks: bool = True
 
     @property
     def reserved(self) -> frozenset[int]:

@@ -69,6 +69,7 @@ class Agent:
         address: Address,
         handlers: Mapping[str, Handler],
         *,
+        at_end: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Listen at once, so that an HAProxy that starts now can ask.
@@ -77,13 +78,14 @@ class Agent:
             UsageError: the address cannot be had.
         """
         self._handlers = dict(handlers)
+        self._at_end = at_end
         self._clock = clock
         self._tally = Tally()
         self._said: dict[str, float] = {}
         self._connections: set[_Connection] = set()
+        self._socket = _listening(address)
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
-        self._socket = _listening(address)
 
     @property
     def port(self) -> int:
@@ -99,6 +101,7 @@ class Agent:
         try:
             self._loop.run_until_complete(self._serve())
         finally:
+            self._at_end()
             self._loop.close()
             self._socket.close()
 
@@ -357,11 +360,13 @@ def _listening(address: Address) -> socket.socket:
     Raises:
         UsageError: the address cannot be had.
     """
+    stack = contextlib.ExitStack()
     try:
         if address.path:
             path = Path(address.path)
             path.unlink(missing_ok=True)  # left by one that was killed; the folder's lock is ours
             found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            stack.callback(found.close)
             found.bind(address.path)
             path.chmod(0o600)
         else:
@@ -370,6 +375,7 @@ def _listening(address: Address) -> socket.socket:
         found.listen(_BACKLOG)
         found.settimeout(0)
     except OSError as error:
+        stack.close()
         where = address.path or f"{address.host}:{address.port}"
         raise UsageError(
             f"the agent cannot listen at {where}: {error.strerror}; give --agent another address"

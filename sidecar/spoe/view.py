@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from sidecar.desired.auth import Auth
 from sidecar.desired.idle_port import Idle
 from sidecar.desired.model import BackendName, Desired, MapName, Target, Text
 from sidecar.plan.observed import Observed
@@ -28,16 +29,24 @@ class RoutingView:
 
     desired: Desired = attrs.field(factory=Desired)
     observed: Observed | None = None
+    before: Mapping[str, Auth] = attrs.field(factory=dict)
+    """Who might come in before the last change of that; HAProxy follows a moment later."""
     synced: bool = False
     held: bool = False
 
     def wanting(self, desired: Desired) -> "RoutingView":
         """The view once something else is desired, which HAProxy is brought to next."""
-        return attrs.evolve(self, desired=desired)
+        same = desired.auths is self.desired.auths
+        before = self.before if same else self.desired.auths
+        return attrs.evolve(self, desired=desired, before=before)
 
     def seen(self, observed: Observed | None, *, synced: bool, held: bool) -> "RoutingView":
         """The view once HAProxy was looked at."""
         return attrs.evolve(self, observed=observed, synced=synced, held=held)
+
+    def auth(self, key: str) -> Auth | None:
+        """Who may come in, by the key that HAProxy has."""
+        return self.desired.auths.get(key) or self.before.get(key)
 
     def backend_at(self, host: str, path: str) -> BackendName | None:
         """The true name of the backend that should answer a host and a path."""

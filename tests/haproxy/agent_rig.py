@@ -10,8 +10,12 @@ import attrs
 
 from sidecar.channels import Published
 from sidecar.desired.derive import Rules
+from sidecar.spoe import login
 from sidecar.spoe.agent import Address, Agent, Handler
+from sidecar.spoe.crypt import Crypt
 from sidecar.spoe.decisions import ROUTE_MESSAGES, answer
+from sidecar.spoe.login import AUTH_MESSAGE
+from sidecar.spoe.passwords import Passwords
 from sidecar.spoe.view import RoutingView
 from tests.haproxy.parity.rig import Site, Sketch, serving
 from tests.haproxy.skeleton_rig import a_folder
@@ -69,7 +73,9 @@ def asking(
         **dict.fromkeys(ROUTE_MESSAGES, lambda said: answer(views.get(), said)),
         **(handlers or {}),
     }
-    with a_folder() as folder:
+    passwords = Passwords(Crypt().matches)
+    table.setdefault(AUTH_MESSAGE, lambda said: login.answer(views.get().auth, passwords, said))
+    with contextlib.closing(passwords), a_folder() as folder:
         path = str(Path(folder) / "agent.sock")
         with (
             running(path, table) as (agent, stop),

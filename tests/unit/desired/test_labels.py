@@ -1,8 +1,9 @@
 import pytest
 
+from sidecar.desired.auth import Auth
 from sidecar.desired.labels import LABELS, PortLabels, balance_needs_http, read_port_labels
 from sidecar.desired.model import Mode
-from sidecar.desired.readers import Auth, Paths, hash_problem
+from sidecar.desired.readers import Paths, hash_problem
 from tests.builders import an_app, desired_of, tasks
 
 LONG_HOST = ".".join(["a" * 60] * 5)
