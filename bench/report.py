@@ -31,6 +31,7 @@ def table(results: Mapping[str, Any], command: str, pictures: list[str]) -> str:
         "start": ("Starting", _start),
         "memory": ("Memory", _memory),
         "datapath": ("The data path", _datapath),
+        "agent": ("The agent", _agent),
     }
     for name, (title, rows) in parts.items():
         if name in results:
@@ -168,6 +169,18 @@ _DATA_PATH: tuple[
     ("CPU for a request", lambda of: float(of["cpu_per_request"]), lambda s: f"{s * 1e6:.0f} us"),
     ("requests a second", lambda of: of["most"], lambda count: f"{count:.0f}"),
 )
+
+
+def _agent(found: Mapping[str, Any]) -> Iterator[str]:
+    asked, there, absent = found["misses"], found["with"] * 1e6, found["without"] * 1e6
+    yield "| figure | with the agent | without its filter | ratio |"
+    yield "|---|---|---|---|"
+    yield (
+        f"| CPU for a request that the maps answer | {there:.1f} us | {absent:.1f} us"
+        f" | {there / absent:.3f} x |"
+    )
+    yield f"| unknown hosts answered a second | {asked['per_second']:.0f} | | |"
+    yield f"| p50, p99 of these | {shown(asked['p50'])}, {shown(asked['p99'])} | | |"
 
 
 def _short(value: float) -> str:

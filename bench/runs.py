@@ -5,6 +5,7 @@ Everything of one run happens on one machine in one go, so that its figures can 
 
 import contextlib
 import shutil
+import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,8 +16,9 @@ import attrs
 from bench.balancers.base import Balancer
 from bench.balancers.fixed import Fixed
 from bench.balancers.marathon_lb import MarathonLb
-from bench.balancers.ours import Ours
+from bench.balancers.ours import Ours, Silent
 from bench.balancers.reloading import Reloading
+from bench.measures.agent import fast_path, misses
 from bench.measures.churn import churn
 from bench.measures.datapath import Answerer, datapath, middle
 from bench.measures.memory import memory
@@ -106,6 +108,7 @@ class Bench:
             "start": self.start,
             "memory": self.memory,
             "datapath": self.datapath,
+            "agent": self.agent,
         }
         return {
             name: self._tried("this", name, measure)
@@ -212,6 +215,20 @@ class Bench:
             stage(make, self.haproxy, apps, tasks, answering=False) as there,
         ):
             return datapath(there, seconds=self.plan.seconds, rate=self.plan.churn_rate)
+
+    def agent(self) -> dict[str, Any]:
+        """What its presence costs, in turns; and what is asked of it."""
+        used: dict[str, list[float]] = {"with": [], "without": []}
+        asked: dict[str, Any] = {}
+        makers: tuple[tuple[str, Make], ...] = (("with", Ours), ("without", Silent))
+        for turn in range(6):
+            name, make = makers[turn % 2]
+            self.say(f"fast path {name} the agent")
+            with self._answerer(), stage(make, self.haproxy, 20, 1, answering=False) as there:
+                used[name].append(fast_path(there, self.plan.seconds))
+                if name == "with":
+                    asked = misses(there, self.plan.seconds)
+        return {**{name: statistics.median(each) for name, each in used.items()}, "misses": asked}
 
     @contextlib.contextmanager
     def _answerer(self) -> Iterator[None]:

@@ -18,6 +18,8 @@ class Ours(Balancer):
     """`mlb-sidecar run`."""
 
     name = "sidecar"
+    flags: tuple[str, ...] = ()
+    """More of them."""
 
     def start(self) -> None:
         """Start it; an HAProxy that was left serving is found again."""
@@ -35,6 +37,7 @@ class Ours(Balancer):
                         *("--appid-port", APPID_PORT, "--stats-port", STATS_PORT),
                         *("--service-ports", SERVICE_PORTS, "--true-names", "never"),
                         *("--web-port", 0, "--log-format", "json"),
+                        *self.flags,
                     )
                 ),
                 stdin=subprocess.DEVNULL,
@@ -81,3 +84,10 @@ class Ours(Balancer):
                 if b'"applied"' in line:
                     count += int(json.loads(line)["commands"])
         return count
+
+
+class Silent(Ours):
+    """The same, whose HAProxy asks the agent nothing and has no filter for it."""
+
+    name = "sidecar, agent not asked"
+    flags = ("--error-pages", "plain", "--auth", "userlists")
