@@ -245,6 +245,12 @@ class Frontend:
         return tuple(dict.fromkeys(filter(None, (self.address, *named))))
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The paths that it names: certificates, and those among its options."""
+        options = (word for word in self.options.split() if word.startswith("/"))
+        return (*self.certificates, *options)
+
+    @property
     def digest(self) -> str:
         """Changes when HAProxy would have to bind it otherwise."""
         text = f"{self.address} {self.words()}" + (f"\n{self.text}" if self.text else "")
@@ -401,10 +407,11 @@ class Desired:
     """The ports that nothing serves, by `host:…`, `app:…` (lower-cased) and `port:…`."""
 
     @property
-    def bind_addresses(self) -> frozenset[str]:
-        """The addresses that service ports ask to be bound at."""
+    def asked_of_machine(self) -> frozenset[str]:
+        """The addresses that service ports ask to be bound at, and the paths that HAProxy reads."""
         frontends = self.frontends.values()
-        return frozenset(address for each in frontends for address in each.addresses)
+        found = (name for each in frontends for name in (*each.addresses, *each.files))
+        return frozenset(found) | self.certificate_paths
 
     @property
     def certificate_paths(self) -> frozenset[str]:

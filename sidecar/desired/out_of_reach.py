@@ -12,12 +12,13 @@ from sidecar.desired.model import Frontend, Problem
 
 def hindrance(port: PortPart, frontend: Frontend, absent: Mapping[str, str]) -> Problem | None:
     """Why a service port cannot have the frontend that it asks for; None if it can."""
-    asked = (*frontend.addresses, *frontend.certificates)
+    asked = (*frontend.addresses, *frontend.files)
     missing = next((each for each in asked if each in absent), None)
     if missing is None:
         return None
-    if missing in frontend.certificates:
-        return _unreadable(port, missing, absent[missing])
+    if missing in frontend.files:
+        label = "SSL_CERT" if missing in frontend.certificates else "BIND_OPTIONS"
+        return _unreadable(port, missing, absent[missing], label)
     label = "BIND_ADDR" if missing == port.labels.bind_address else "FRONTEND_HEAD"
     said = f"service port {port.number} cannot be bound at {missing}: {absent[missing]}"
     return Problem(port.app_id, f"HAPROXY_{port.index}_{label}", said)
@@ -37,5 +38,5 @@ def with_certificates(
     return found
 
 
-def _unreadable(port: PortPart, path: str, why: str) -> Problem:
-    return Problem(port.app_id, f"HAPROXY_{port.index}_SSL_CERT", f"{path} {why}")
+def _unreadable(port: PortPart, path: str, why: str, label: str = "SSL_CERT") -> Problem:
+    return Problem(port.app_id, f"HAPROXY_{port.index}_{label}", f"{path} {why}")

@@ -233,7 +233,7 @@ class Driver:
         desired = wants.desired(self.port_rules(), self.incumbents)
         busy = set(self._ports.busy)
         self._ports.widen(desired.service_ports)
-        news = self._ports.look_for(desired.bind_addresses | desired.certificate_paths)
+        news = self._ports.look_for(desired.asked_of_machine)
         if busy != set(self._ports.busy) or news:
             self._say_busy()
             desired = wants.desired(self.port_rules(), self.incumbents)

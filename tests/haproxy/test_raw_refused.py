@@ -195,19 +195,24 @@ def pipe(short_dir: Path) -> str:
 
 
 @pytest.mark.timeout(60)
-def test_a_certificate_that_is_a_pipe_is_its_apps_problem_and_keeps_nobody_waiting(
-    wheel: Wheel, ports: dict[str, int], pipe: str
+@pytest.mark.parametrize(
+    ("label", "text"), [("SSL_CERT", "{}"), ("BIND_OPTIONS", "ssl ca-file {}")]
+)
+def test_a_file_that_is_a_pipe_is_its_apps_problem_and_keeps_nobody_waiting(
+    wheel: Wheel, ports: dict[str, int], pipe: str, label: str, text: str
 ) -> None:
     """Neither we nor HAProxy read it."""
     bad, good = free_ports(2)
-    wheel.wants.apps.append(web(bad, ports[TWO], name="bad", HAPROXY_0_SSL_CERT=pipe))
+    wheel.wants.apps.append(
+        web(bad, ports[TWO], name="bad", **{f"HAPROXY_0_{label}": text.format(pipe)})
+    )
     wheel.wants.apps.append(web(good, ports[TWO], name="good", HAPROXY_0_BIND_OPTIONS="maxconn 9"))
     wheel.follow()
     assert wheel.reload_when_due()
     wheel.settle()
 
     [problem] = wheel.driver.desired.problems
-    assert str(problem).startswith(f"app /bad: HAPROXY_0_SSL_CERT: {pipe} is a pipe")
+    assert str(problem).startswith(f"app /bad: HAPROXY_0_{label}: {pipe} is a pipe")
     assert get(good).task == TWO
     assert get(wheel.settings.http_port, Host="bad.test").task == TWO
 
@@ -219,8 +224,8 @@ def test_raw_configuration_that_haproxy_never_gets_through_is_refused(
     """Its check takes far longer than those before; others are not held up for ever."""
     monkeypatch.setattr(engine, "_LEAST_PATIENCE", 1.0)
     bad, good = free_ports(2)
-    options = f"ssl ca-file {pipe}"
-    wheel.wants.apps.append(web(bad, ports[TWO], name="bad", HAPROXY_0_BIND_OPTIONS=options))
+    options = {"HAPROXY_0_BACKEND_HTTP_OPTIONS": f"  errorfile 503 {pipe}"}
+    wheel.wants.apps.append(web(bad, ports[TWO], name="bad", **options))
     wheel.wants.apps.append(web(good, ports[TWO], name="good", HAPROXY_0_BIND_OPTIONS="maxconn 9"))
     wheel.follow()
     assert wheel.reload_when_due()  # it was sifted: look again
