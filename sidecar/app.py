@@ -52,7 +52,7 @@ from sidecar.waking.counters import read_counters
 from sidecar.waking.scaler import Scaler, Sight
 from sidecar.web.agent_metrics import AgentCollector
 from sidecar.web.control import ControlServer
-from sidecar.web.health import health_pages
+from sidecar.web.health import health_pages, life
 from sidecar.web.listener import Listener
 from sidecar.web.metrics import StatusCollector, metrics_pages
 from sidecar.web.page.sampler import Sampler
@@ -311,6 +311,7 @@ def _control(job: _Job, scaler: Scaler) -> ControlServer:
     return ControlServer(
         Path(job.settings.state_dir) / "sidecar.sock",
         state=state,
+        life=lambda: life(job.published.get(), time.monotonic()),
         explain=lambda asked: attrs.asdict(explainer.explain(asked)),
         commands={
             "release": lambda: job.mailbox.put(Release()),

@@ -27,11 +27,13 @@ class ControlServer:
         path: Path,
         *,
         state: Callable[[], Mapping[str, Any]],
+        life: Callable[[], Mapping[str, Any]] = lambda: {"alive": True},
         explain: Callable[[str], Mapping[str, Any]] = lambda _: {},
         commands: Mapping[str, Callable[[], None]],
         wake: Callable[[str], Told | None] = lambda _: None,
     ) -> None:
         self._state = state
+        self._life = life
         self._explain = explain
         self._wake = wake
         self._commands = commands
@@ -61,7 +63,8 @@ class ControlServer:
                 except SidecarError as error:
                     return "400 Bad Request", {"message": str(error), "code": error.exit_code}
             case "GET", "/healthz":
-                return "200 OK", {"alive": True}
+                told = self._life()
+                return "200 OK" if told["alive"] else "503 Service Unavailable", told
             case "POST", _ if path.startswith(_WAKE):
                 return self._woken(path.removeprefix(_WAKE))
             case "POST", _ if command is not None:

@@ -26,16 +26,20 @@ def health_pages(
     """Both pages; `answers` says, at once, whether HAProxy is there."""
 
     def healthz(_: Request) -> Answer:
-        silent = max(0.0, clock() - published.get().ticked)
-        alive = silent < _LONGEST_TURN
-        told = {"alive": alive, "writer_silent_seconds": round(silent, 1)}
-        return _answer(told, good=alive)
+        told = life(published.get(), clock())
+        return _answer(told, good=told["alive"])
 
     def readyz(_: Request) -> Answer:
         why = _unready(published.get(), answers)
         return _answer({"ready": not why, "why": why}, good=not why)
 
     return {"/healthz": healthz, "/readyz": readyz}
+
+
+def life(status: Status, now: float) -> dict[str, Any]:
+    """Whether the writer is `alive`, and how long it has been silent; `now` is monotonic."""
+    silent = max(0.0, now - status.ticked)
+    return {"alive": silent < _LONGEST_TURN, "writer_silent_seconds": round(silent, 1)}
 
 
 def _unready(status: Status, answers: Callable[[], bool]) -> str:

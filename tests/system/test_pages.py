@@ -7,6 +7,8 @@ import socket
 
 import pytest
 
+from sidecar.control import ask
+from sidecar.settings import Settings
 from tests.monitoring import PROMETHEUS_OWN, metrics_named
 from tests.system import rig as system
 from tests.system.apps import labelled, web
@@ -32,6 +34,8 @@ def test_it_is_ready_while_marathon_is_away_and_not_while_haproxy_is() -> None:
     with system.running() as rig:
         rig.deploy(web("/app", port=rig.ports.service[0]))
         assert page(rig, "/readyz") == (200, {"ready": True, "why": ""})
+        same = ask(Settings(state_dir=str(rig.folder)), "GET", "/healthz")
+        assert (same["alive"], set(same)) == (True, set(page(rig, "/healthz")[1]))
         (told,) = rig.sidecar.log("pages")
         assert told["at"] == f"http://127.0.0.1:{rig.ports.web}"
         assert "/readyz" in told["paths"]

@@ -77,6 +77,30 @@ def test_the_state_is_told(control: Control) -> None:
     assert ask(control.settings, "GET", "/state") == {"cycles": 2}
 
 
+def test_whether_the_sidecar_lives_is_the_status_of_the_answer(folder: Path) -> None:
+    """A platform's health check looks at nothing else."""
+    alive = {"alive": True, "writer_silent_seconds": 0.5}
+    server = ControlServer(folder / "sidecar.sock", state=dict, life=lambda: alive, commands={})
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        assert _status_of_health(folder / "sidecar.sock") == 200
+        alive |= {"alive": False, "writer_silent_seconds": 130.0}
+        assert _status_of_health(folder / "sidecar.sock") == 503
+        assert ask(Settings(state_dir=str(folder)), "GET", "/healthz") == alive
+    finally:
+        server.interrupt()
+        thread.join(10)
+
+
+def _status_of_health(path: Path) -> int:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(str(path))
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        return int(client.recv(1000).split()[1])
+
+
 def test_a_command_is_passed_on(control: Control) -> None:
     """It is accepted, and done by who owns it."""
     assert ask(control.settings, "POST", "/release") == {"accepted": "release"}
