@@ -65,6 +65,7 @@ def test_a_request_that_the_maps_answer_never_reaches_the_agent(made: Asking) ->
         (Ask(host="zero.test"), 503, "scaled-to-zero"),
         (Ask("appid", headers={"X-Marathon-App-Id": "/zero"}), 503, "scaled-to-zero"),
         (Ask(host="down.test"), 503, "no-usable-task"),
+        (Ask("/down"), 503, "no-usable-task"),
     ],
     ids=lambda value: str(getattr(value, "host", value) or value),
 )
