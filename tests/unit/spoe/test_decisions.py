@@ -1,0 +1,134 @@
+"""What is answered to a request that HAProxy's maps cannot answer."""
+
+import json
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.desired.model import Desired
+from sidecar.spoe import pages
+from sidecar.spoe.decisions import Question, Route, answer, decide, host_of
+from sidecar.spoe.pages import CAUSES, Form, form_for, page
+from sidecar.spoe.view import RoutingView
+from tests.builders import an_app, desired_of, tasks
+
+
+def web(name: str, count: int = 1, **fields: object) -> object:
+    """An app with a host of its own."""
+    labels = {"HAPROXY_0_VHOST": f"{name}.test", **fields.pop("labels", {})}  # type: ignore[dict-item]
+    port = 10_000 + sum(map(ord, name))
+    made = an_app(f"/{name}", service_ports=(port,), labels=labels, tasks=tasks(count))
+    return attrs.evolve(made, **fields)  # type: ignore[arg-type]
+
+
+def knowing(*apps: object) -> RoutingView:
+    """A view of these apps, with nothing in HAProxy yet."""
+    return RoutingView(desired_of(list(apps)), synced=True)  # type: ignore[arg-type]
+
+
+def test_an_app_that_is_on_its_way_is_not_called_unknown() -> None:
+    """It is desired, and HAProxy does not have it yet."""
+    view = knowing(web("a"))
+    assert decide(view, Question(host="a.test")) is pages.COMING
+    assert decide(view, Question(app_id="/A")) is pages.COMING
+    assert decide(view, Question(host="b.test")) is pages.UNKNOWN_HOST
+
+
+def test_an_app_without_tasks_is_known_by_host_path_id_and_port() -> None:
+    """The closest of its hosts and paths counts."""
+    path = {"HAPROXY_0_PATH": "/here"}
+    view = knowing(web("a", 0), web("b", 0, instances=0), web("c", 0, labels=path))
+    port = next(
+        int(key[5:])
+        for key, (idle, *_) in view.desired.idle.items()
+        if key.startswith("port:") and idle.app_id == "/a"
+    )
+
+    assert decide(view, Question(host="a.test", path="/x")) is pages.UNUSABLE
+    assert decide(view, Question(port=port)) is pages.UNUSABLE
+    assert decide(view, Question(host="b.test")) is pages.ASLEEP
+    assert decide(view, Question(app_id="/b")) is pages.ASLEEP
+    assert decide(view, Question(host="c.test", path="/here/x")) is pages.UNUSABLE
+    assert decide(view, Question(host="c.test", path="/else")) is pages.UNKNOWN_HOST
+
+
+def test_a_backend_whose_servers_are_all_down_is_unusable() -> None:
+    """HAProxy found it by its maps and says which."""
+    view = knowing(web("a"))
+    (name,) = view.desired.backends
+    assert decide(view, Question(host="a.test", backend=name)) is pages.UNUSABLE
+    assert decide(knowing(), Question(host="a.test", backend=name)) is pages.UNUSABLE
+
+
+@pytest.mark.parametrize(
+    ("header", "host"),
+    [
+        *(("A.Test", "a.test"), ("a.test.", "a.test"), ("a.test:80", "a.test"), ("", "")),
+        *(("[::1]:80", "[::1]"), ("a.test.:80", "a.test")),
+    ],
+)
+def test_a_host_is_read_from_its_header(header: str, host: str) -> None:
+    """Without port, in lower case, without the root's dot."""
+    assert host_of(header) == host
+
+
+ANY = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(max_size=80), st.binary(max_size=9)
+)
+NAMES = st.sampled_from(["host", "path", "app", "port", "backend", "accept", "other"])
+
+
+@given(st.dictionaries(NAMES, ANY))
+def test_any_arguments_get_a_page_or_a_backend(arguments: dict[str, object]) -> None:
+    """Of whatever type, and with whatever text; nothing of it is in the page."""
+    found = answer(knowing(web("a"), web("b", 0)), arguments)
+    assert found["result"] in {*(cause.word for cause in CAUSES), "backend"}
+    if found["result"] != "backend":
+        plain = answer(knowing(), {"accept": arguments.get("accept"), "host": "x"})
+        assert len(str(found["page"])) < 600
+        assert found["form"] == plain["form"]
+
+
+def test_the_status_of_what_is_unknown_can_be_503() -> None:
+    """For dashboards that count these; the page says the same."""
+    found = answer(knowing(), {"host": "x", "accept": "application/json"}, unknown_status=503)
+    assert found["status"] == json.loads(str(found["page"]))["status"] == 503
+    assert found["reason"] == "unknown-host"
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.word)
+def test_every_page_is_one_line_of_ascii(cause: pages.Cause) -> None:
+    """HAProxy 2.6 writes the ends of lines, and what is no ASCII, with percent signs."""
+    for form in Form:
+        text = page(cause, form, status=cause.status)
+        assert text.isascii()
+        assert "\n" not in text
+        assert cause.title in text or cause.word in text
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        *(("", Form.TEXT), ("*/*", Form.TEXT), ("text/html", Form.HTML), ("image/png", Form.TEXT)),
+        *(("application/json;q=0, text/html;q=0.1", Form.HTML), ("TEXT/HTML;level=1", Form.HTML)),
+        *(("text/plain;q=0.5,application/json", Form.JSON), ("text/html;q=x", Form.TEXT)),
+        *((",;,;q=,", Form.TEXT), ("text/html;q=nan, application/json", Form.JSON)),
+    ],
+)
+def test_the_form_is_the_one_that_is_liked_best(accept: str, form: Form) -> None:
+    """By quality, then by position."""
+    assert form_for(accept) is form
+
+
+def test_a_view_costs_nothing_and_shares_what_did_not_change() -> None:
+    """The value is new, and all that it is made of is the writer's."""
+    view = knowing(web("a"))
+    desired = attrs.evolve(view.desired, problems=())
+    later = view.wanting(desired).seen(None, synced=True, held=True)
+
+    assert later.desired is desired
+    assert later.desired.backends is view.desired.backends
+    assert (later.held, later.before) == (True, view.before)
+    assert isinstance(decide(RoutingView(Desired()), Question(host="x")), Route | pages.Cause)
