@@ -40,6 +40,7 @@ _STOPS = 40.0
 _PULLS = 25.0
 _AUTHORITIES = "/usr/local/share/ca-certificates"
 _BRIDGE = "docker0"
+_BRIDGE_THERE = Path(f"/sys/class/net/{_BRIDGE}")
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -110,7 +111,7 @@ def own_engine(folder: Path, environment: Mapping[str, str]) -> Iterator[Engine]
             " its socket by DOCKER_HOST (a second one would take away its packet filter rules)"
         )
     rules, forwarding = Rules.now(), _FORWARDING.read_text()
-    had_bridge = Path(f"/sys/class/net/{_BRIDGE}").exists()
+    had_bridge = _BRIDGE_THERE.exists()
     program = shutil.which("dockerd") or "dockerd"
     pid_file, log = folder / "dockerd.pid", folder / "dockerd.log"
     address = f"unix://{folder}/docker.sock"
@@ -129,12 +130,23 @@ def own_engine(folder: Path, environment: Mapping[str, str]) -> Iterator[Engine]
         yield engine
     finally:
         _stop(engine, daemon)
-        _unmount(folder)
-        _FORWARDING.write_text(forwarding)
-        rules.restore()
-        if not had_bridge and shutil.which("ip"):
-            run(["ip", "link", "delete", _BRIDGE])
+        with _said("what the engine changed is not all put back"):
+            _unmount(folder)
+            if _FORWARDING.read_text() != forwarding:
+                _FORWARDING.write_text(forwarding)
+            rules.restore()
+            if not had_bridge and _BRIDGE_THERE.exists() and shutil.which("ip"):
+                run(["ip", "link", "delete", _BRIDGE])
         say("the engine is stopped")
+
+
+@contextlib.contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Tell of what goes wrong, and go on: why there is no engine is what matters."""
+    try:
+        yield
+    except (NotHadError, OSError) as error:
+        say(f"{what}: {error}")
 
 
 def _wait_for(engine: Engine, daemon: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -235,6 +247,8 @@ def _bring_base(engine: Engine, suite: str, folder: Path) -> None:
     packed = folder / "root.tar"
     run(["tar", "-C", str(root), "-cf", str(packed), "."])
     engine.docker("import", str(packed), name)
+    shutil.rmtree(root)
+    packed.unlink()
 
 
 def build_secrets(folder: Path) -> dict[str, str]:
