@@ -29,6 +29,7 @@ def table(results: Mapping[str, Any], command: str, pictures: list[str]) -> str:
         "churn": ("Requests under continuous change", _churn),
         "events": ("What changes cost", _events),
         "start": ("Starting", _start),
+        "waking": ("Waking an app from zero", _waking),
         "memory": ("Memory", _memory),
         "datapath": ("The data path", _datapath),
         "agent": ("The agent", _agent),
@@ -123,6 +124,15 @@ def _start(found: Mapping[str, Any]) -> Iterator[str]:
         f"| {Ours.name} beside an HAProxy that serves, {found['size']} | {shown(again['seconds'])},"
         f" {again['commands']} commands |"
     )
+
+
+def _waking(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "A request to an app without tasks, until its answer comes from the task that it started."
+    yield ""
+    yield "| times | p50 | p99 | max | reloads |"
+    yield "|---|---|---|---|---|"
+    times = " | ".join(shown(found[name]) for name in ("p50", "p99", "max"))
+    yield f"| {found['count']} | {times} | {found['reloads']} |"
 
 
 def _memory(found: Mapping[str, Any]) -> Iterator[str]:

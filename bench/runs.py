@@ -25,6 +25,7 @@ from bench.measures.memory import memory
 from bench.measures.reaction import reaction
 from bench.measures.stage import Make, stage
 from bench.measures.start import cold_start, restart
+from bench.measures.waking import waking
 from sidecar.haproxy.process import haproxy_version
 
 
@@ -106,6 +107,7 @@ class Bench:
             "churn": self.churn,
             "events": self.events,
             "start": self.start,
+            "waking": self.waking,
             "memory": self.memory,
             "datapath": self.datapath,
             "agent": self.agent,
@@ -181,6 +183,13 @@ class Bench:
         }
         with stage(Ours, self.haproxy, apps, tasks) as there:
             return {"cold": cold, "restart": restart(there), "size": f"{apps} x {tasks}"}
+
+    def waking(self) -> dict[str, Any]:
+        """Requests that wake their app."""
+        found: dict[str, Any] = self._tried(
+            Ours.name, "wake from zero", lambda: waking(self.haproxy, self.plan.reactions)
+        )
+        return found
 
     def memory(self) -> dict[str, Any]:
         """Resident memory at the largest size, and its growth over many cycles."""

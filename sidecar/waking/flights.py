@@ -12,7 +12,9 @@ from sidecar.marathon.startup import Failure, Startup
 
 LEASE = 3.0
 """Seconds after which a flight that nobody asks for is forgotten; HAProxy asks each second."""
-SCALE_AGAIN = 5.0
+ASKED_LATELY = 1.5
+"""Seconds for which somebody surely waits: an app that is scaled to zero later sleeps."""
+SCALE_AGAIN = 1.0
 """Seconds after which an app that Marathon lists with no instances, still, is scaled up again."""
 _FAILURES = 2  # a single one may be its agent's
 _LONGEST_REASON = 300
@@ -60,7 +62,8 @@ class Flight:
     def needs_scaling(self, seen: Startup, now: float) -> bool:
         """Whether Marathon is to be asked for tasks; never where it has been already."""
         rested = self.scaled is None or now - self.scaled > SCALE_AGAIN
-        return seen.instances == 0 and rested and not self.over
+        waited_for = now - self.asked < ASKED_LATELY
+        return seen.instances == 0 and rested and waited_for and not self.over
 
     def saw(self, seen: Startup | None) -> "Flight":
         """The flight after a look at the app."""

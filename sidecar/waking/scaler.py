@@ -134,7 +134,7 @@ class Scaler:
         """Look at an app that is asked for, and scale it up if it was not yet."""
         try:
             seen = self._marathon.startup(flight.app_id)
-            flight = flight.saw(seen)
+            flight = self._as_asked(flight.saw(seen))
             if seen is not None and flight.needs_scaling(seen, self._clock()):
                 self._marathon.scale(flight.app_id, flight.instances)
                 log.info("woken", app=flight.app_id, instances=flight.instances)
@@ -142,6 +142,11 @@ class Scaler:
         except MarathonError as error:
             return flight.ran_into(error)
         return flight
+
+    def _as_asked(self, flight: Flight) -> Flight:
+        """The flight with the time when it was asked for last; Marathon may take its time."""
+        with self._changed:
+            return attrs.evolve(flight, asked=self._flights.get(flight.app_id, flight).asked)
 
     def _land(self, flight: Flight) -> None:
         with self._changed:

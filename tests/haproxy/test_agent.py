@@ -20,6 +20,7 @@ APPS = {
     "/empty": app(0, VHOST="empty.test"),
     "/zero": app(0, VHOST="zero.test", fields={"instances": 0}),
     "/down": app(VHOST="down.test"),
+    "/nap": app(0, VHOST="nap.test", WAKE="true", WAKE_TIMEOUT="1", fields={"instances": 0}),
 }
 
 
@@ -97,6 +98,18 @@ def test_the_page_is_in_the_form_that_the_client_likes(
     """HTML for browsers, JSON for programs, else text."""
     reply = made.site.ask(Ask(host="nobody.test", headers={"Accept": accept}))
     assert (reply.headers["content-type"], reply.text[: len(begin)]) == (kind, begin)
+
+
+def test_a_request_that_may_wake_its_app_is_not_asked_about(made: Asking) -> None:
+    """It waits in the backend, whose own answer it gets when its time is over."""
+    before = made.agent.stats().answers
+    asks = (Ask(host="nap.test"), Ask("appid", headers={"X-Marathon-App-Id": "/nap"}))
+
+    replies = [made.site.ask(each) for each in asks]
+
+    assert {reply.status for reply in replies} == {503}
+    assert all(reply.text.startswith("No task of the app came in time") for reply in replies)
+    assert made.agent.stats().answers == before
 
 
 def test_a_host_that_only_the_agent_can_read_gets_to_its_app(made: Asking) -> None:

@@ -30,8 +30,16 @@ def test_an_app_with_no_instances_is_scaled_up_once() -> None:
 
     scaled = attrs.evolve(BEGUN, scaled=100.0)
 
-    assert not scaled.needs_scaling(asleep, 101.0)
-    assert scaled.needs_scaling(asleep, 106.0)
+    assert not scaled.needs_scaling(asleep, 100.9)
+    assert scaled.needs_scaling(asleep, 101.1)
+
+
+def test_an_app_that_nobody_waits_for_any_more_is_left_asleep() -> None:
+    """Its requests were served; then somebody scaled it to zero, before the flight is forgotten."""
+    served = attrs.evolve(BEGUN, scaled=100.0)
+
+    assert served.needs_scaling(Startup(instances=0), 101.4)
+    assert not served.needs_scaling(Startup(instances=0), 101.6)
 
 
 def test_an_app_that_somebody_scaled_already_is_only_waited_for() -> None:

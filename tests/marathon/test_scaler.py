@@ -1,0 +1,190 @@
+"""The scaler against a local Marathon: one call for each app, none where Marathon will not."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import attrs
+import pytest
+
+from sidecar.demo.local import LocalMarathon
+from sidecar.desired.model import Backend, BackendName
+from sidecar.desired.waking import Waking
+from sidecar.marathon.client import MarathonClient
+from sidecar.waking.idleness import Usage
+from sidecar.waking.scaler import Scaler, Sight
+from tests.builders import a_backend, a_server
+from tests.conditions import SetClock, eventually
+from tests.marathon.local_marathon_rig import ask, deployed, fetch, sleeper
+
+NAME = BackendName("sleeper_10000")
+
+
+@pytest.fixture
+def marathon() -> Iterator[LocalMarathon]:
+    """A Marathon with an app of no tasks."""
+    with LocalMarathon() as found:
+        found.deploy(sleeper(instances=0))
+        found.forget_requests()
+        yield found
+
+
+@attrs.define
+class Scene:
+    """A scaler, and what it is told of HAProxy."""
+
+    marathon: LocalMarathon
+    clock: SetClock = attrs.field(factory=SetClock)
+    usage: Usage = attrs.field(factory=lambda: Usage(0))
+    awake: bool = False
+    alone: bool = True
+    scaler: Scaler = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make it; nobody runs it but the test."""
+        self.scaler = Scaler(
+            MarathonClient([self.marathon.url], read_timeout=0.5, app_timeout=0.5),
+            sight=self.sight,
+            counters=lambda places: dict.fromkeys(places, self.usage),
+            alone=lambda: self.alone,
+            stopping=threading.Event(),
+            clock=self.clock,
+        )
+
+    def sight(self) -> Sight:
+        """One app that sleeps after a minute."""
+        servers = [a_server()] if self.awake else []
+        made: Backend = attrs.evolve(
+            a_backend(servers, name=NAME), waking=Waking(instances=2, sleep_after=60)
+        )
+        return Sight({NAME: made}, {NAME: "spare.1"}, worker=1)
+
+    def pass_time(self, seconds: float) -> None:
+        """Have the scaler look every few seconds."""
+        for _ in range(round(seconds / 5)):
+            self.clock.now += 5
+            self.scaler.turn()
+
+    def puts(self) -> int:
+        """How often Marathon was asked to scale."""
+        return sum(each.method == "PUT" for each in self.marathon.requests)
+
+    def instances(self) -> int:
+        """How many tasks the app is to have."""
+        return int(fetch(self.marathon, "/sleeper")["instances"])
+
+
+@pytest.fixture
+def scene(marathon: LocalMarathon) -> Scene:
+    """The app asleep."""
+    return Scene(marathon)
+
+
+def test_however_many_ask_marathon_is_asked_once(scene: Scene) -> None:
+    """For as many tasks as the label says."""
+    for _ in range(50):
+        told = scene.scaler.wake(NAME)
+        assert told is not None
+        assert told.wait
+    scene.scaler.turn()
+    for _ in range(50):
+        scene.scaler.wake(NAME)
+    scene.scaler.turn()
+
+    assert (scene.puts(), scene.instances()) == (1, 2)
+
+
+def test_nobody_wakes_what_has_no_label(scene: Scene) -> None:
+    """Whatever name is asked for."""
+    assert scene.scaler.wake("other_1") is None
+    assert scene.scaler.wake("") is None
+
+
+def test_while_a_deployment_goes_on_it_waits_and_then_scales(scene: Scene) -> None:
+    """Without force: whoever deploys comes first."""
+    stuck = sleeper(instances=0, cmd="true", healthChecks=[])
+    scene.marathon.write(stuck | {"instances": 1, "constraints": []})
+    ask(scene.marathon, "PUT", "/v2/apps/sleeper?force=true", {"instances": 0})
+    scene.scaler.wake(NAME)
+    scene.scaler.turn()
+    deployed(scene.marathon, "/sleeper")
+
+    def scaled() -> bool:
+        scene.clock.now += 1.1
+        scene.scaler.wake(NAME)
+        scene.scaler.turn()
+        return scene.instances() == 2
+
+    eventually(scaled)
+
+
+def test_while_marathon_is_silent_that_is_told_and_it_scales_when_it_answers(scene: Scene) -> None:
+    """Whoever asks meanwhile is not kept waiting for the answer."""
+    scene.marathon.faults.hang = True
+    scene.scaler.wake(NAME)
+    thread = threading.Thread(target=scene.scaler.turn)
+    thread.start()
+    scene.clock.now += 2
+    told = scene.scaler.wake(NAME)
+    thread.join(10)
+    scene.marathon.faults.hang = False
+    assert told is not None
+    assert told.wait
+    told = scene.scaler.wake(NAME)
+    assert told is not None
+    assert told.reason.startswith("Marathon does not answer: ")
+
+    scene.scaler.turn()
+
+    assert scene.instances() == 2
+
+
+def test_an_idle_app_is_put_to_sleep_once(scene: Scene) -> None:
+    """After its time, not before."""
+    scene.marathon.deploy(sleeper(instances=1))
+    scene.marathon.forget_requests()
+    scene.awake = True
+    scene.pass_time(60)
+    assert scene.puts() == 0
+
+    scene.pass_time(10)
+
+    assert (scene.puts(), scene.instances()) == (1, 0)
+    scene.pass_time(30)
+    assert scene.puts() == 1
+
+
+@pytest.mark.parametrize("why", ["a request", "an old worker", "a wake"])
+def test_an_app_that_somebody_needs_is_left_alone(scene: Scene, why: str) -> None:
+    """Whoever waits or is served wins."""
+    scene.marathon.deploy(sleeper(instances=1))
+    scene.marathon.forget_requests()
+    scene.awake = True
+    scene.alone = why != "an old worker"
+    if why == "a request":
+        scene.usage = Usage(1, 300)
+    for _ in range(40):
+        if why == "a wake":
+            scene.scaler.wake(NAME)
+        scene.pass_time(5) if why != "a wake" else _tick(scene)
+
+    assert (scene.puts(), scene.instances()) == (0, 1)
+
+
+def _tick(scene: Scene) -> None:
+    """Less than after which a flight is forgotten."""
+    scene.clock.now += 2
+    scene.scaler.turn()
+
+
+def test_the_thread_ends_when_it_is_interrupted(scene: Scene) -> None:
+    """At once."""
+    stopping = scene.scaler._stopping
+    thread = threading.Thread(target=scene.scaler.run)
+    thread.start()
+    stopping.set()
+    began = time.monotonic()
+    scene.scaler.interrupt()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert time.monotonic() - began < 1
