@@ -65,9 +65,13 @@ def asking(
     *,
     rules: Rules | None = None,
     handlers: Mapping[str, Handler] | None = None,
+    port: int = 0,
     **layout: Any,  # noqa: ANN401 (Layout's own)
 ) -> Iterator[Asking]:
-    """HAProxy with these apps, and an agent that knows them; `handlers` replace the agent's."""
+    """HAProxy with these apps, and an agent that knows them; `handlers` replace the agent's.
+
+    It listens on a unix socket, or on a port.
+    """
     views = Published(RoutingView())
     table: dict[str, Handler] = {
         **dict.fromkeys(ROUTE_MESSAGES, lambda said: answer(views.get(), said)),
@@ -76,10 +80,11 @@ def asking(
     passwords = Passwords(Crypt().matches)
     table.setdefault(AUTH_MESSAGE, lambda said: login.answer(views.get().auth, passwords, said))
     with contextlib.closing(passwords), a_folder() as folder:
-        path = str(Path(folder) / "agent.sock")
+        path = f"127.0.0.1:{port}" if port else str(Path(folder) / "agent.sock")
+        address = path if port else f"unix@{path}"
         with (
             running(path, table) as (agent, stop),
-            serving(binary, apps, rules=rules, agent=f"unix@{path}", **layout) as site,
+            serving(binary, apps, rules=rules, agent=address, **layout) as site,
         ):
             made = Asking(site, agent, views, stop)
             made.look()

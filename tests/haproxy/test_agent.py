@@ -12,6 +12,7 @@ import pytest
 from sidecar.spoe.agent import Answer, Arguments
 from tests.haproxy.agent_rig import Asking, asking
 from tests.haproxy.parity.rig import Ask, app
+from tests.haproxy.skeleton_rig import free_ports
 
 APPS = {
     "/web": app(VHOST="web.test"),
@@ -178,7 +179,7 @@ def test_an_agent_that_fails_is_a_503_within_its_time(haproxy_binary: str, handl
         began = time.monotonic()
         replies = [made.site.ask(Ask(host="nobody.test")) for _ in range(3)]
 
-        assert time.monotonic() - began < 3 * 0.3 + 1
+        assert time.monotonic() - began < 3 * 0.3 + 5
         assert [reply.status for reply in replies] == [503] * 3
         assert "cannot say why" in replies[0].text
         assert made.site.ask(Ask(host="web.test")).task == "/web 1"
@@ -192,7 +193,7 @@ def test_without_the_agent_hits_go_on_and_misses_are_503(haproxy_binary: str) ->
         made.stop()
         began = time.monotonic()
         missed = made.site.ask(Ask(host="nobody.test"))
-        assert (missed.status, time.monotonic() - began < 1.5) == (503, True)
+        assert (missed.status, time.monotonic() - began < 5) == (503, True)
         assert made.site.ask(Ask(host="web.test")).task == "/web 1"
 
 
@@ -202,3 +203,10 @@ def test_plain_pages_are_haproxys_own_503(haproxy_binary: str) -> None:
         reply = made.site.ask(Ask(host="nobody.test"))
         assert (reply.status, "retry-after" in reply.headers) == (503, False)
         assert not made.agent.stats().answers
+
+
+def test_the_agent_answers_over_tcp_when_told_so(haproxy_binary: str) -> None:
+    """On loopback, say, where HAProxy cannot reach the state folder's socket."""
+    (port,) = free_ports(1)
+    with asking(haproxy_binary, APPS, port=port) as made:
+        assert made.site.ask(Ask(host="nobody.test")).status == 404

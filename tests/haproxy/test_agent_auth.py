@@ -70,7 +70,7 @@ def test_without_the_agent_nobody_comes_in(haproxy_binary: str) -> None:
         made.stop()
         began = time.monotonic()
         reply = made.site.ask(Ask(host="locked.test", headers=with_password()))
-        assert (reply.status, time.monotonic() - began < 1.3) == (503, True)
+        assert (reply.status, time.monotonic() - began < 5) == (503, True)
         assert int(reply.headers["retry-after"]) > 0
         assert made.site.ask(Ask(host="open.test")).status == 200
 
