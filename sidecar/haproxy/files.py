@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,53 +16,75 @@ import attrs
 
 from sidecar.errors import StateFolderError
 
+_SIDE_BY_SIDE = 8
 LEFTOVER = ".unfinished"
 """How the names of files and folders end that are never there for long."""
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> bool:
     """Make this the file's content, durably; return False and touch nothing when it already is."""
-    if not _replace(path, text, mode=mode):
-        return False
-    with _explained("write", path):
-        _sync_folder(path.parent)
-    return True
-
-
-def _replace(path: Path, text: str, *, mode: int = 0o600) -> bool:
-    """The same, but for the folder: its change is durable when that is synced."""
-    content = text.encode("utf-8", "surrogateescape")
-    with _explained("write", path):
-        if _content(path) == content:
-            return False
-        descriptor, name = tempfile.mkstemp(LEFTOVER, f".{path.name}.", path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(descriptor, mode)
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    return True
+    return bool(_replace({path: text}, mode=mode))
 
 
 def write_all(files: Mapping[Path, str], *, config: Path) -> tuple[Path, ...]:
     """Write the files in the order of their paths, `config` last; return those that changed.
 
     A process that starts from a half-written set then finds the old configuration and maps that
-    are as new or newer, never a configuration whose maps are missing. Each folder is synced once:
-    on a slow disk nothing takes longer.
+    are as new or newer, never a configuration whose maps are missing.
     """
-    written = [path for path in sorted(files) if path != config and _replace(path, files[path])]
-    for folder in sorted({path.parent for path in written}):
-        with _explained("write", folder):
-            _sync_folder(folder)
-    if config in files and write_atomically(config, files[config]):
-        written.append(config)
+    written = _replace({path: files[path] for path in sorted(files) if path != config})
+    if config in files:
+        written += _replace({config: files[config]})
     return tuple(written)
+
+
+def _replace(files: Mapping[Path, str], *, mode: int = 0o600, durable: bool = True) -> list[Path]:
+    """Give files new contents, each whole, in this order; those that have changed.
+
+    On a slow disk nothing takes longer than a sync: files are synced side by side, and each folder
+    once.
+    """
+    news: dict[Path, Path] = {}
+    try:
+        for path, text in files.items():
+            with _explained("write", path):
+                _write_beside(path, text.encode("utf-8", "surrogateescape"), news, mode=mode)
+        if durable:
+            _sync(news)
+        for path, new in news.items():
+            with _explained("write", path):
+                new.replace(path)
+    except BaseException:
+        for new in news.values():
+            new.unlink(missing_ok=True)
+        raise
+    for folder in sorted({path.parent for path in news} if durable else ()):
+        with _explained("write", folder):
+            _sync_file(folder)
+    return list(news)
+
+
+def _write_beside(path: Path, content: bytes, news: dict[Path, Path], *, mode: int) -> None:
+    """Write a new content into a file of its own, noted in `news`, unless it is there already."""
+    if _content(path) == content:
+        return
+    descriptor, name = tempfile.mkstemp(LEFTOVER, f".{path.name}.", path.parent)
+    news[path] = Path(name)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(content)
+
+
+def _sync(news: Mapping[Path, Path]) -> None:
+    if len(news) <= 1:
+        for path, new in news.items():
+            with _explained("write", path):
+                _sync_file(new)
+        return
+    with ThreadPoolExecutor(min(len(news), _SIDE_BY_SIDE)) as pool:
+        for path, synced in [(path, pool.submit(_sync_file, new)) for path, new in news.items()]:
+            with _explained("write", path):
+                synced.result()
 
 
 def make_folder(path: Path) -> None:
@@ -128,7 +151,7 @@ class ConfigurationFile:
     def try_out(self, text: str) -> Path:
         """Write a text that will not take the place, for one check; the caller removes it."""
         trial = self._beside("trial")
-        write_atomically(trial, text)
+        _replace({trial: text}, durable=False)
         return trial
 
     def accept(self) -> None:
@@ -162,7 +185,7 @@ class ConfigurationFile:
     def _move(self, source: Path, target: Path) -> None:
         with _explained("write", target):
             source.replace(target)
-            _sync_folder(target.parent)
+            _sync_file(target.parent)
 
     def _read(self, path: Path) -> str:
         with _explained("read", path):
@@ -176,9 +199,9 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync_file(path: Path) -> None:
+    """Make a file's content durable, or a folder's renames."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,8 +1,10 @@
+import errno
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -139,7 +141,7 @@ def test_the_configuration_is_written_last(tmp_path: Path) -> None:
         write_all(files, config=config)
 
     assert config.read_text() == "old\n"
-    assert (tmp_path / "b.map").read_text() == "k v\n"
+    assert list(tmp_path.iterdir()) == [config]
 
 
 def test_only_changed_files_are_reported(tmp_path: Path) -> None:
@@ -234,4 +236,41 @@ def test_each_folder_is_synced_once_and_before_the_configuration_is_written(
     config = folder / "haproxy.cfg"
     write_all({folder / f"{name}.map": name for name in "cab"} | {config: "x"}, config=config)
 
-    assert synced == ["a", "b", "c", "folder", "haproxy", "folder"]
+    assert sorted(synced[:3]) == ["a", "b", "c"]
+    assert synced[3:] == ["folder", "haproxy", "folder"]
+
+
+def test_files_of_one_reload_are_synced_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes a while for each keeps nobody waiting for their sum."""
+    together = threading.Barrier(3, timeout=10)
+    sync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        if not Path(f"/proc/self/fd/{descriptor}").readlink().is_dir():
+            together.wait()
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    files = {tmp_path / f"{name}.map": name for name in "cab"}
+
+    assert write_all(files, config=tmp_path / "haproxy.cfg") == tuple(sorted(files))
+    assert {path.read_text() for path in files} == set("abc")
+
+
+def test_where_one_of_many_cannot_be_synced_none_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old ones stay, and nothing is left beside them."""
+    files = {tmp_path / f"{name}.map": name for name in "abc"}
+    write_all(files, config=tmp_path / "haproxy.cfg")
+
+    def fails(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(StateFolderError, match="Input/output error"):
+        write_all(dict.fromkeys(files, "new"), config=tmp_path / "haproxy.cfg")
+    assert {path.read_text() for path in files} == set("abc")
+    assert set(tmp_path.iterdir()) == set(files)
