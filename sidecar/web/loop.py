@@ -1,5 +1,6 @@
 """A small HTTP server's loop that any thread can end; two servers here are made from it."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -22,8 +23,12 @@ class Loop:
         self._server.run()
 
     def interrupt(self) -> None:
-        """End the loop, from any thread."""
-        self._server.trigger.pull_trigger(self._close)
+        """End the loop, from any thread; one that ends just now is no error.
+
+        An answer that was finished meanwhile may have woken the loop, which closes what wakes it.
+        """
+        with contextlib.suppress(OSError):
+            self._server.trigger.pull_trigger(self._close)
 
     def _close(self) -> None:
         """Close every socket in the loop's own thread; a loop without sockets ends."""
