@@ -66,7 +66,7 @@ ENV PATH=/opt/mlb/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
     MLB_WEB_BIND=*
 USER 900:900
 WORKDIR /marathon-lb
-EXPOSE 80 443 9090 9091 9092
+EXPOSE 80 443 9090 9091 9099
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["mlb-healthy"]
 # -s: tini reaps zombies also where it is not process 1, as in a pod.
 ENTRYPOINT ["tini", "-s", "--", "mlb-entry"]

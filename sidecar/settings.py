@@ -280,7 +280,7 @@ class Settings:
         metavar="ADDRESS",
     )
     web_port: int = _option(
-        9092, "Pages", "Their port; 0 or none: no pages.", metavar="PORT", none_is_0=True
+        9099, "Pages", "Their port; 0 or none: no pages.", metavar="PORT", none_is_0=True
     )
     trace_endpoint: str = _option(
         "",

@@ -30,7 +30,7 @@ from sidecar.settings import Settings
 
 _FRONTENDS = {"http_port": 8000, "https_port": 8443, "appid_port": 9091, "stats_port": 9090}
 """Where to look for a free port when the usual one cannot be had."""
-_WEB_PORTS = range(9092, 10_000)
+_WEB_PORTS = range(9099, 10_000)
 _MARATHON_PORT = 8080
 _MARATHON_TAKES = 15.0
 _PORTS_FILE = "demo-ports.json"

@@ -98,7 +98,7 @@ def test_the_sidecars_own_port_is_a_free_one_that_no_frontend_has(folder: Path) 
         chosen = at(folder, web_port=other.getsockname()[1])
         kept = show._with_free_ports(chosen, frozenset({"web_port"}))
 
-    assert first.web_port in range(9092, 10_000)
+    assert first.web_port in range(9099, 10_000)
     assert first.web_port not in ports_of(first)
     assert kept.web_port == chosen.web_port
 
