@@ -154,9 +154,8 @@ def _wait_for(engine: Engine, daemon: "subprocess.Popen[bytes]", log: Path) -> N
     while not engine.answers():
         if daemon.poll() is not None or time.monotonic() > deadline:
             lines = log.read_text(errors="replace").strip().splitlines()
-            raise NotHadError(
-                f"dockerd does not start: {lines[-1] if lines else 'it says nothing'}"
-            )
+            said = " ".join(lines[-2:]) or "it says nothing"  # its last sentence has two lines
+            raise NotHadError(f"dockerd does not start: {said}")
         time.sleep(0.1)
     say(f"dockerd {daemon.pid} runs below {log.parent}")
 
