@@ -366,7 +366,12 @@ def _explainer(job: _Job) -> Explainer:
         job.mailbox.put,
         job.published,
         _connecting(job.engine.placement),
-        Doors(settings.http_port or None, settings.https_port or None),
+        Doors(
+            settings.http_port or None,
+            settings.https_port or None,
+            rooted=assembly.explains(settings),
+        ),
+        unmatched=assembly.unmatched(settings, job.views),
     )
 
 

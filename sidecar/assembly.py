@@ -125,7 +125,7 @@ def layout(settings: Settings) -> Layout:
         largest_maxconn=None if settings.beside else most_connections(),
         agent=_asked(settings),
         agent_timeout=settings.agent_timeout,
-        explains=settings.error_pages == "explained",
+        explains=explains(settings),
         traced=round(settings.trace_sample * 1_000_000) if is_traced(settings) else None,
         locks=auth_by_agent(settings),
     )
@@ -169,6 +169,27 @@ def agent(
     return Agent(Address.of(address), handlers, at_end=at_end)
 
 
+def explains(settings: Settings) -> bool:
+    """Whether a request that nothing answers gets a page that says why."""
+    return settings.error_pages == "explained"
+
+
+def unmatched(settings: Settings, views: Published[RoutingView]) -> Callable[[str, str], str]:
+    """What HAProxy does with a host and a path that no map leads on, for people."""
+
+    def does(host: str, path: str) -> str:
+        if not explains(settings):
+            return "answers 503"
+        told = answer(
+            views.get(), {"host": host, "path": path}, unknown_status=settings.unknown_status
+        )
+        if "status" in told:
+            return f"answers {told['status']} ({told['reason']})"
+        return f"asks the agent, which leads it to {told['backend']}"
+
+    return does
+
+
 def tracing(exporter: Exporter, views: Published[RoutingView]) -> Handler:
     """Who handles sampled requests: they are told under the true names of their backends."""
 
@@ -186,7 +207,7 @@ def _nothing() -> None:
 
 def _asked(settings: Settings) -> str:
     """Where HAProxy finds the agent; empty where it has nothing to ask."""
-    asks = settings.error_pages == "explained" or auth_by_agent(settings) or is_traced(settings)
+    asks = explains(settings) or auth_by_agent(settings) or is_traced(settings)
     if not asks:
         return ""
     return settings.agent or f"unix@{settings.state_dir.rstrip('/') or '/'}/{AGENT_SOCKET}"

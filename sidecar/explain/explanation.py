@@ -53,7 +53,7 @@ def _by_host(asked: ByHost, facts: Facts, scene: Scene, loads: Loads) -> Explana
     backend = _backend(scene, hit)
     shown = _backends([backend] if backend else [], facts, scene, loads)
     if hit is None or backend is None:
-        answer = f"no rule matches: HAProxy answers {_NOBODY}"
+        answer = f"no rule matches: HAProxy {scene.unmatched}"
     else:
         answer = f"goes to backend {hit.backend} of app {_apps(backend)}, by the rule {_rule(hit)}"
     return Explanation(

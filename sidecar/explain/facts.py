@@ -46,6 +46,8 @@ class Scene:
     """What HAProxy refused."""
     trouble: str = ""
     pods_untold: str = ""
+    unmatched: str = "answers 503"
+    """What HAProxy does with a request that no rule matches."""
 
 
 @attrs.frozen

@@ -18,10 +18,14 @@ _HOW = "give a URL (http://host/path), a service port (:10000) or an app id (/sh
 
 @attrs.frozen
 class Doors:
-    """The ports of HAProxy's frontends for virtual hosts; None for one that is left out."""
+    """The ports of HAProxy's frontends for virtual hosts; None for one that is left out.
+
+    `rooted`: whether a host is the same with the root's dot, as the agent has it.
+    """
 
     http: int | None = 80
     https: int | None = 443
+    rooted: bool = False
 
 
 @attrs.frozen
@@ -97,7 +101,8 @@ def _by_url(url: str, doors: Doors) -> Question:
         door = by_port[port]
     elif door == "tcp":
         raise ValueError("tcp needs a port")
-    return ByHost(door, _host(parts.hostname or ""), _path(parts.path))
+    host = _host(parts.hostname or "")
+    return ByHost(door, host.rstrip(".") if doors.rooted else host, _path(parts.path))
 
 
 def _by_port(number: int) -> ByPort:

@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+import attrs
+
 from sidecar.channels import Published
 from sidecar.errors import HaproxyError, SidecarError
 from sidecar.explain.explanation import backends_of, explain
 from sidecar.explain.facts import Facts, Load, Loads
-from sidecar.explain.question import Doors, read_question
+from sidecar.explain.question import ByHost, Doors, read_question
 from sidecar.explain.servers import place_of
 from sidecar.explain.values import Explanation
 from sidecar.haproxy.runtime import RuntimeApi
@@ -38,9 +40,14 @@ class Explainer:
         connect: Callable[[], RuntimeApi],
         doors: Doors,
         *,
+        unmatched: Callable[[str, str], str] | None = None,
         patience: float = _PATIENCE,
     ) -> None:
-        """Take how to reach the writer, and HAProxy; `patience` is in seconds."""
+        """Take how to reach the writer, and HAProxy; `patience` is in seconds.
+
+        `unmatched` says what HAProxy does with a host and a path that no rule matches.
+        """
+        self._unmatched = unmatched
         self._patience = patience
         self._put = put
         self._published = published
@@ -63,6 +70,9 @@ class Explainer:
             time.sleep(max(0.0, self._not_before - time.monotonic()))
             facts = self._facts(lambda derivation: facts_of(question, derivation))
             scene = scene_of(self._published.get())
+            if self._unmatched is not None and isinstance(question, ByHost):
+                unmatched = self._unmatched(question.host, question.path)
+                scene = attrs.evolve(scene, unmatched=unmatched)
             names = backends_of(question, facts, scene)
             places = [place for name in names if (place := place_of(scene, name))]
             return explain(question, facts, scene, self._loads(places[:_MOST_ASKED]))

@@ -36,6 +36,14 @@ def test_a_question_is_read_as_what_it_looks_like(asked: str, question: Question
     assert read_question(asked, DOORS) == question
 
 
+def test_the_dot_of_the_root_is_left_away_where_the_agent_leaves_it_away() -> None:
+    """Without the agent such a host is another one."""
+    rooted = read_question("http://web.test./a", Doors(rooted=True))
+
+    assert rooted == ByHost("http", "web.test", "/a")
+    assert read_question("http://web.test./a", Doors()) == ByHost("http", "web.test.", "/a")
+
+
 @pytest.mark.parametrize(
     "asked",
     ["", "  ", "ftp://web.test/", "http://", "http:///x", "0", "99999", "http://a:b/", "tcp://x",

@@ -17,11 +17,20 @@ from sidecar.reconcile.loop import Look, Message
 from sidecar.reconcile.status import Status
 
 
-def explainer(put: Callable[[Message], None], patience: float = 5.0) -> Explainer:
+def explainer(
+    put: Callable[[Message], None],
+    patience: float = 5.0,
+    unmatched: Callable[[str, str], str] | None = None,
+) -> Explainer:
     """One whose HAProxy does not answer."""
     published = Published(Status(started=0.0))
     return Explainer(
-        put, published, lambda: RuntimeApi("/nowhere.sock"), Doors(), patience=patience
+        put,
+        published,
+        lambda: RuntimeApi("/nowhere.sock"),
+        Doors(),
+        unmatched=unmatched,
+        patience=patience,
     )
 
 
@@ -37,6 +46,15 @@ def test_a_question_is_answered_from_what_the_writer_knows() -> None:
 
     assert told.answer == "no rule matches: HAProxy answers 503"
     assert "Marathon has not been asked yet: this is what is known without it" in told.notes
+
+
+def test_what_haproxy_does_where_no_rule_matches_is_as_it_is_set() -> None:
+    """The status is the operator's choice, and the agent's word says why."""
+    told = explainer(
+        answering, unmatched=lambda host, path: f"answers 404 to {host}{path}"
+    ).explain("http://web.test/a")
+
+    assert told.answer == "no rule matches: HAProxy answers 404 to web.test/a"
 
 
 def test_what_cannot_be_asked_does_not_reach_the_writer() -> None:
