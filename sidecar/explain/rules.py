@@ -102,13 +102,17 @@ def claims_told(
             backend=port.backend,
             weight=port.labels.weight or 0,
             verdict=WINS if port is winner else LOSES,
-            why="" if port is winner or winner is None else _why_it_lost(port, winner),
+            why=_why_it_lost(port, winner),
         )
         for port in first
     )
 
 
-def _why_it_lost(port: PortPart, winner: PortPart) -> str:
+def _why_it_lost(port: PortPart, winner: PortPart | None) -> str:
+    if winner is None:
+        return "nobody has the port; what keeps the app from it is told below"
+    if port is winner:
+        return ""
     mine, best = port.labels.weight or 0, winner.labels.weight or 0
     if mine != best:
         return f"its weight {mine} is smaller than {best}"

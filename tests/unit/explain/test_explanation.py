@@ -91,6 +91,19 @@ def test_who_loses_a_service_port_is_told_why() -> None:
     assert any("service port 10000 does not lead to it" in reason for reason in loser.reasons)
 
 
+def test_a_service_port_that_nobody_can_have_has_no_silent_loser() -> None:
+    """Another program holds it; no app has won it then."""
+    busy = PortRules(busy={10000: "is in use by another process"})
+    told = a_world([web("/a")], ports=busy).explain(":10000")
+
+    assert told.answer == "leads nowhere: no app has it"
+    assert [(rule.app, rule.verdict, rule.why) for rule in told.rules] == [
+        ("/a", "loses", "nobody has the port; what keeps the app from it is told below")
+    ]
+    (loser,) = told.apps
+    assert any("is in use by another process" in reason for reason in loser.reasons)
+
+
 TASKS: dict[str, tuple[dict[str, Any], str]] = {
     "runs": ({}, ""),
     "stages": ({"state": "TASK_STAGING"}, "it does not run yet"),
