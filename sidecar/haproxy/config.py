@@ -109,6 +109,17 @@ class Layout:
         ports = (self.http_port, self.https_port, self.appid_port, self.stats_port)
         return frozenset(port for port in ports if port is not None)
 
+    def setting_of(self, port: int) -> str:
+        """What gives one of these ports another number: the flag, and the variable."""
+        names = {
+            self.http_port: "HTTP_PORT",
+            self.https_port: "HTTPS_PORT",
+            self.appid_port: "APPID_PORT",
+            self.stats_port: "STATS_PORT",
+        }
+        name = names[port]
+        return f"--{name.lower().replace('_', '-')} or MLB_{name}"
+
 
 @attrs.frozen
 class Rendered:

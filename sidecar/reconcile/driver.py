@@ -171,7 +171,8 @@ class Driver:
             taken = self._engine.busy(sorted(self._ports.layout.reserved))
             if taken:
                 port, why = min(taken.items())
-                raise HaproxyError(f"port {port} {why}; free it, or give that frontend another one")
+                setting = self._ports.layout.setting_of(port)
+                raise HaproxyError(f"port {port} {why}; free it, or give another one by {setting}")
         if wants is not None:
             desired = wants.desired(self.port_rules(), self.incumbents)
             self._ports.choose(desired.service_ports)

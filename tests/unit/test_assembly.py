@@ -4,6 +4,7 @@ import pytest
 
 from sidecar.assembly import unmatched
 from sidecar.channels import Published
+from sidecar.haproxy.config import Layout
 from sidecar.settings import Settings
 from sidecar.spoe.view import RoutingView
 
@@ -25,3 +26,11 @@ def test_what_nobody_answers_is_told_as_the_agent_would(
 ) -> None:
     """The explanation and the answer to the request are the same."""
     assert unmatched(settings, Published(view))("web.test", "/") == does
+
+
+def test_a_port_that_is_taken_names_what_sets_it() -> None:
+    """By a flag, or by a variable where the flags are marathon-lb's."""
+    made = Layout("/state", "/share", http_port=8000, stats_port=9000)
+
+    assert made.setting_of(8000) == "--http-port or MLB_HTTP_PORT"
+    assert made.setting_of(9000) == "--stats-port or MLB_STATS_PORT"
