@@ -18,6 +18,7 @@ from sidecar.desired.backends import backend_and_rules
 from sidecar.desired.claims import PortRules, is_incumbent, port_owners
 from sidecar.desired.derive import AppPart, PortPart
 from sidecar.desired.effects import effects_of
+from sidecar.desired.frontends import Frontend, Vhost
 from sidecar.desired.groups import grouped
 from sidecar.desired.idle import Idlers
 from sidecar.desired.index import Index, PortKey, key_of
@@ -25,7 +26,6 @@ from sidecar.desired.model import (
     Backend,
     BackendName,
     Desired,
-    Frontend,
     FrontRules,
     MapName,
     Mode,
@@ -33,7 +33,6 @@ from sidecar.desired.model import (
     Target,
     Text,
     Value,
-    Vhost,
 )
 from sidecar.desired.numbering import assigned
 from sidecar.desired.out_of_reach import hindrance, with_certificates

@@ -7,7 +7,8 @@ leads to a pipe. `absent` says why each of them cannot be had.
 from collections.abc import Iterable, Mapping
 
 from sidecar.desired.derive import PortPart
-from sidecar.desired.model import Frontend, Problem
+from sidecar.desired.frontends import Frontend
+from sidecar.desired.model import Problem
 
 
 def hindrance(port: PortPart, frontend: Frontend, absent: Mapping[str, str]) -> Problem | None:

@@ -2,7 +2,7 @@
 
 from sidecar.desired.derive import PortPart
 from sidecar.desired.front_rules import STATE_DIR
-from sidecar.desired.model import Frontend
+from sidecar.desired.frontends import Frontend
 from sidecar.desired.templates.confinement import check_confined
 from sidecar.desired.templates.filling import TemplateError, fill
 from sidecar.desired.templates.overrides import Overrides, head_body

@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 import attrs
 
-from sidecar.desired.model import Desired, Vhost
+from sidecar.desired.frontends import Vhost
+from sidecar.desired.model import Desired
 from sidecar.marathon.schema import AppId
 
 

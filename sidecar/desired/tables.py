@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.desired.auth import Auth
+from sidecar.desired.frontends import Frontend, Vhost
 from sidecar.desired.idle_port import Idle
 from sidecar.desired.model import (
     Backend,
@@ -15,13 +16,11 @@ from sidecar.desired.model import (
     Desired,
     Door,
     Effects,
-    Frontend,
     FrontRules,
     MapName,
     Problem,
     Target,
     Value,
-    Vhost,
 )
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 

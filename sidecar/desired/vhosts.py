@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import attrs
 
 from sidecar.desired.derive import PortPart
-from sidecar.desired.model import SHARED_VHOST, Mode, Problem, Text, Vhost
+from sidecar.desired.frontends import SHARED_VHOST, Vhost
+from sidecar.desired.model import Mode, Problem, Text
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
 
 _TEMPLATES = tuple(

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from sidecar.desired.certificates import CRT_LIST, Certificate, file_of
-from sidecar.desired.model import Frontend, Vhost
+from sidecar.desired.frontends import Frontend, Vhost
 from sidecar.plan.ports import write_ranges
 
 _RANGES_IN_A_LINE = 20  # HAProxy's configuration lines are at most 2048 characters

@@ -14,18 +14,17 @@ import attrs
 import jinja2
 
 from sidecar.desired.front_rules import STATE_DIR
+from sidecar.desired.frontends import Frontend, Vhost
 from sidecar.desired.model import (
     Archetype,
     Backend,
     BackendName,
     Desired,
     Door,
-    Frontend,
     FrontRules,
     Mode,
     Server,
     TraitMap,
-    Vhost,
 )
 from sidecar.desired.own_port import BIND, COPY
 from sidecar.desired.replaced import archetype_pieces

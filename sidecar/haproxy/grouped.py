@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from sidecar.desired.model import Vhost
+from sidecar.desired.frontends import Vhost
 from sidecar.desired.templates.filling import fill
 from sidecar.desired.templates.overrides import Overrides, head_body
 from sidecar.desired.templates.table import TEMPLATES

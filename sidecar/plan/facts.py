@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from sidecar.desired.model import Frontend, FrontRules, Vhost
+from sidecar.desired.frontends import Frontend, Vhost
+from sidecar.desired.model import FrontRules
 
 _LONGEST_PIECE = 4000
 _NUMBERED = re.compile(r".*_[0-9]+")

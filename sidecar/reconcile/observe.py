@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 
 from sidecar.desired.addresses import ip_address
 from sidecar.desired.certificates import is_ours
-from sidecar.desired.model import OWN_PREFIX, VHOST_PREFIX, ServerName
+from sidecar.desired.frontends import VHOST_PREFIX
+from sidecar.desired.model import OWN_PREFIX, ServerName
 from sidecar.errors import ReplyError
 from sidecar.haproxy import replies
 from sidecar.haproxy.capabilities import Capabilities, read_version, read_worker

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.desired.model import SHARED_VHOST, VHOST_PREFIX
+from sidecar.desired.frontends import SHARED_VHOST, VHOST_PREFIX
 from tests.haproxy.driving_rig import ONE, TWO, a_wheel
 from tests.haproxy.vhosts_rig import Site, a_site, client, needs_a_client_certificate
 from tests.pems import a_certificate, known, shows
