@@ -6,33 +6,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
-from pathlib import Path
-from typing import Any
 
-import attrs
 import structlog
 
-from sidecar import assembly
+from sidecar import assembly, front_desk
 from sidecar.channels import Mailbox, Published
-from sidecar.explain.question import Doors
 from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.files import remove_leftovers
 from sidecar.haproxy.folder import FolderLock
 from sidecar.haproxy.log_relay import LogRelay
 from sidecar.haproxy.master import MasterCli
 from sidecar.haproxy.process import most_connections, open_files
-from sidecar.haproxy.runtime import RuntimeApi
-from sidecar.marathon.credentials import Credentials
+from sidecar.job import Job
+from sidecar.limits import check
 from sidecar.marathon.watcher import Backoff, Watcher
 from sidecar.meter import Meter
 from sidecar.reconcile.audit import Auditor
 from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
-from sidecar.reconcile.description import describe, places
+from sidecar.reconcile.description import places
 from sidecar.reconcile.driver import Driver
-from sidecar.reconcile.engine import Engine, Placement
-from sidecar.reconcile.explainer import Explainer
+from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.fetch import Fetcher
 from sidecar.reconcile.gate import ReloadGate
 from sidecar.reconcile.intake import Intake
@@ -41,23 +36,16 @@ from sidecar.reconcile.renewal import CertificatesRead, Renewal
 from sidecar.reconcile.resolve import Resolver
 from sidecar.reconcile.scribe import Scribe, write_page
 from sidecar.reconcile.status import Status
-from sidecar.reconcile.templates import OperatorTemplates
-from sidecar.settings import Settings, shown
+from sidecar.settings import Settings
 from sidecar.side_files import write_side_files
 from sidecar.signals import Signals
 from sidecar.spoe.view import RoutingView
 from sidecar.supervision import Supervisor
-from sidecar.tracing.exporter import Exporter
 from sidecar.waking.counters import read_counters
 from sidecar.waking.scaler import Scaler, Sight
 from sidecar.web.agent_metrics import AgentCollector
-from sidecar.web.control import ControlServer
-from sidecar.web.health import health_pages, life
 from sidecar.web.listener import Listener
-from sidecar.web.metrics import StatusCollector, metrics_pages
 from sidecar.web.page.sampler import Sampler
-from sidecar.web.page.status_pages import StatusPages
-from sidecar.web.pages import Pages
 
 log = structlog.get_logger("sidecar")
 
@@ -70,31 +58,13 @@ _LONGEST_BACKOFF = 30.0
 _BY_SIGNAL = Wake(reload="asked for by a signal")
 
 
-@attrs.frozen
-class _Job:
-    """What the parts of the main job are made from, and share."""
-
-    settings: Settings
-    engine: Engine
-    authority: Credentials | None
-    templates: OperatorTemplates
-    stopping: threading.Event
-    mailbox: Mailbox[Message]
-    published: Published[Status]
-    views: Published[RoutingView]
-    exporter: Exporter | None
-    next_sequence: Callable[[], int]
-    sampler: Sampler
-    meter: Meter
-
-
 def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None:
     """Do the main job until SIGTERM or SIGINT.
 
     Raises:
         SidecarError: it cannot be begun, or cannot go on.
     """
-    settings.check()
+    check(settings)
     # A thread that answers an event has to wait so long for one that reads or writes a lot.
     sys.setswitchinterval(_SWITCH_AFTER)
     _give_large_blocks_back()
@@ -108,7 +78,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
         remove_leftovers(where.folder.path)
         supervisor = Supervisor()
         meter = Meter()
-        job = _Job(
+        job = Job(
             settings,
             Engine(where, meter.haproxy_started),
             authority,
@@ -119,11 +89,11 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
             Published(RoutingView()),
             exporter,
             _sequence(),
-            Sampler(_connecting(where), supervisor.stopping),
+            Sampler(front_desk.connecting(where), supervisor.stopping),
             meter,
         )
         with signals.heeded(supervisor.request_stop):
-            scribe = _start(job, supervisor, signals, _listener(job))
+            scribe = _start(job, supervisor, signals, front_desk.listener(job))
             ready()
             # Where a thread fails, HAProxy goes on: who starts us again finds it serving.
             leave = True
@@ -134,9 +104,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
                 _stop(job, supervisor, scribe, leave=leave)
 
 
-def _start(
-    job: _Job, supervisor: Supervisor, signals: Signals, listener: Listener | None
-) -> Scribe:
+def _start(job: Job, supervisor: Supervisor, signals: Signals, listener: Listener | None) -> Scribe:
     """Build everything and start the threads; the writer first, the stream last."""
     settings, mailbox = job.settings, job.mailbox
     write_side_files(settings)
@@ -159,7 +127,7 @@ def _start(
     writer = _writer(job, fetcher, resolver, driver)
     auditor = _auditor(job, driver)
     scaler = _scaler(job)
-    control = _control(job, scaler)
+    control = front_desk.control(job, scaler)
     agent = assembly.agent(settings, job.views, job.exporter)
     job.meter.registry.register(AgentCollector(agent.stats))
     supervisor.start("agent", agent.run, interrupt=agent.interrupt)
@@ -190,7 +158,7 @@ def _start(
     return scribe
 
 
-def _marathon(job: _Job) -> tuple[Watcher, Fetcher, Fetcher]:
+def _marathon(job: Job) -> tuple[Watcher, Fetcher, Fetcher]:
     """Who follows Marathon's events, who fetches apps, and who fetches what may take long."""
     marathon = assembly.client(job.settings, job.authority)
     slow = Fetcher(
@@ -221,7 +189,7 @@ def _marathon(job: _Job) -> tuple[Watcher, Fetcher, Fetcher]:
     return watcher, fetcher, slow
 
 
-def _writer(job: _Job, fetcher: Fetcher, resolver: Resolver, driver: Driver) -> Writer:
+def _writer(job: Job, fetcher: Fetcher, resolver: Resolver, driver: Driver) -> Writer:
     return Writer(
         mailbox=job.mailbox,
         intake=Intake(
@@ -239,7 +207,7 @@ def _writer(job: _Job, fetcher: Fetcher, resolver: Resolver, driver: Driver) -> 
     )
 
 
-def _driver(job: _Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Driver:
+def _driver(job: Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Driver:
     where, engine = assembly.layout(job.settings), job.engine
     return Driver(
         engine=engine,
@@ -260,7 +228,7 @@ def _driver(job: _Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Dr
     )
 
 
-def _auditor(job: _Job, driver: Driver) -> Auditor:
+def _auditor(job: Job, driver: Driver) -> Auditor:
     looking = _cycle(job)
     return Auditor(
         lambda: looking.observe(thorough=True),
@@ -271,7 +239,7 @@ def _auditor(job: _Job, driver: Driver) -> Auditor:
     )
 
 
-def _cycle(job: _Job, meter: Meter | None = None) -> Cycle:
+def _cycle(job: Job, meter: Meter | None = None) -> Cycle:
     """One that drives HAProxy, or one that only looks: a thread has its own."""
     where = job.engine.placement
     state_dir = assembly.layout(job.settings).state_dir
@@ -284,7 +252,7 @@ def _cycle(job: _Job, meter: Meter | None = None) -> Cycle:
     )
 
 
-def _scaler(job: _Job) -> Scaler:
+def _scaler(job: Job) -> Scaler:
     """Who wakes apps and puts them to sleep, by what is published."""
     where = job.engine.placement
 
@@ -301,86 +269,7 @@ def _scaler(job: _Job) -> Scaler:
     )
 
 
-def _control(job: _Job, scaler: Scaler) -> ControlServer:
-    def state() -> dict[str, Any]:
-        troubles = {f"{name}_trouble": text for name, text in _troubles(job).items()}
-        told = {"settings": shown(job.settings), **troubles}
-        return {**describe(job.published.get()), **told}
-
-    explainer = _explainer(job)
-    return ControlServer(
-        Path(job.settings.state_dir) / "sidecar.sock",
-        state=state,
-        life=lambda: life(job.published.get(), time.monotonic()),
-        explain=lambda asked: attrs.asdict(explainer.explain(asked)),
-        commands={
-            "release": lambda: job.mailbox.put(Release()),
-            "resync": lambda: job.mailbox.put(Wake()),
-            "reload": lambda: job.mailbox.put(Wake(reload="asked for by the operator")),
-        },
-        wake=scaler.wake,
-    )
-
-
-def _listener(job: _Job) -> Listener | None:
-    """The operator's port, if there is to be one.
-
-    Raises:
-        UsageError: it cannot be had.
-    """
-    settings = job.settings
-    if not settings.web_port:
-        return None
-    job.meter.registry.register(StatusCollector(job.published, polls=bool(settings.poll)))
-    pages = _pages(job)
-    listener = Listener(settings.web_bind, settings.web_port, pages)
-    log.info("pages", at=listener.url, paths=" ".join(sorted(pages)))
-    return listener
-
-
-def _pages(job: _Job) -> Pages:
-    """All pages of the operator's port."""
-    status = StatusPages(
-        job.published,
-        job.sampler,
-        _explainer(job).explain,
-        lambda: _troubles(job),
-        poll=job.settings.poll,
-    )
-    return {
-        **health_pages(job.published, job.engine.answers),
-        **metrics_pages(job.meter.registry),
-        **status.pages(),
-    }
-
-
-def _troubles(job: _Job) -> dict[str, str]:
-    """What is wrong with what the operator gave; empty texts for nothing."""
-    trouble: str = getattr(job.authority, "trouble", "")
-    return {"credentials": trouble, "templates": job.templates.trouble}
-
-
-def _explainer(job: _Job) -> Explainer:
-    settings = job.settings
-    return Explainer(
-        job.mailbox.put,
-        job.published,
-        _connecting(job.engine.placement),
-        Doors(
-            settings.http_port or None,
-            settings.https_port or None,
-            rooted=assembly.explains(settings),
-        ),
-        unmatched=assembly.unmatched(settings, job.views),
-    )
-
-
-def _connecting(where: Placement) -> Callable[[], RuntimeApi]:
-    """How those that only ask reach HAProxy: by a conversation of their own each time."""
-    return lambda: RuntimeApi(where.admin_socket, master=where.master_socket)
-
-
-def _stop(job: _Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool) -> None:
+def _stop(job: Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool) -> None:
     engine = job.engine
     supervisor.stop()
     scribe.interrupt()

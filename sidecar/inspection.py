@@ -21,6 +21,7 @@ from sidecar.haproxy.certificates import CertificateFiles
 from sidecar.haproxy.config import CONFIG_FILE, Layout, Rendered
 from sidecar.haproxy.files import write_all
 from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.limits import check, check_paths
 from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan
 from sidecar.plan.observed import BACKEND_LEDGER, TRAIT_FILES, LedgerRow
@@ -57,7 +58,7 @@ def rendered(settings: Settings, *, skeleton: bool) -> tuple[Rendered, tuple[Pro
 
 
 def _wanted(settings: Settings, *, skeleton: bool) -> Desired:
-    settings.check()
+    check(settings)
     if skeleton:
         return Desired(overrides=assembly.templates(settings).current)
     return _derivation(settings).desired(_ports(settings, assembly.layout(settings)), {})
@@ -102,7 +103,7 @@ def _certificates(settings: Settings) -> tuple[Certificate, ...]:
 
 def planned(settings: Settings, refused: Mapping[AppId, str] | None = None) -> Planned:
     """What a sidecar that starts now would do, if HAProxy refuses these apps' raw configuration."""
-    settings.check()
+    check(settings)
     layout = assembly.layout(settings)
     where = assembly.placement(settings)
     cycle = Cycle(where.admin_socket, layout.state_dir, master=where.master_socket)
@@ -132,7 +133,7 @@ def planned(settings: Settings, refused: Mapping[AppId, str] | None = None) -> P
 
 def maps(settings: Settings, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """The maps in HAProxy's memory, by file name, backends under their true names."""
-    settings.check_paths()
+    check_paths(settings)
     known = [name.value for name in (*MapName, *TraitMap)]
     for name in names:
         if name not in known:

@@ -4,22 +4,10 @@ The command line is made from this table, so that its help cannot differ from wh
 variables begin with `MLB_`, since `HAPROXY_<NAME>` is a template's name for marathon-lb.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
-
-from sidecar.errors import UsageError
-
-_SAFE_PATH = re.compile(r"/[A-Za-z0-9._/@+-]*")
-_SAFE_ADDRESS = re.compile(r"\*|[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]")
-_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
-_AGENT = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}")
-_LARGEST_PORT = 65535
-_LEAST_TIMEOUT, _LARGEST_TIMEOUT = 0.01, 60.0
-_POOLS = ("spares", "spares_each", "spares_limit")
-_LONGEST_TIME = 366 * 24 * 3600.0
 
 
 @attrs.frozen
@@ -327,94 +315,6 @@ class Settings:
         user, _, password = self.auth_credentials.partition(":")
         return user, password
 
-    def check(self) -> None:
-        """Refuse what cannot work, before anything is begun.
-
-        Raises:
-            UsageError: naming the flag, and what would do.
-        """
-        self.check_paths()
-        if bool(self.haproxy_socket) != bool(self.master_socket):
-            raise UsageError("--haproxy-socket and --master-socket go together; give both")
-        if self.auth_credentials and ":" not in self.auth_credentials:
-            raise UsageError("--auth-credentials must be USER:PASSWORD")
-        for name in ("bind", "web_bind"):
-            address = getattr(self, name)
-            if not _SAFE_ADDRESS.fullmatch(address):
-                raise UsageError(
-                    f"{flag(name)} {address!r} must be *, a host, an IPv4 or an [IPv6] address"
-                )
-        self._check_ports()
-        self._check_numbers()
-        self._check_agent()
-        if not 0 <= self.trace_sample <= 1:  # not a number is neither
-            raise UsageError("--trace-sample must be a share from 0 to 1, such as 0.001")
-        if self.trace_endpoint and not self.trace_endpoint.startswith(("http://", "https://")):
-            raise UsageError("--trace-endpoint must be a URL like http://collector:4318")
-
-    def check_paths(self) -> None:
-        """Refuse paths that could be taken for more than one word.
-
-        Raises:
-            UsageError: naming the flag.
-        """
-        for name in ("state_dir", "haproxy_socket", "master_socket", "second_socket"):
-            path = getattr(self, name)
-            if (path or name == "state_dir") and not _SAFE_PATH.fullmatch(path):
-                raise UsageError(
-                    f"{flag(name)} {path!r} must be an absolute path of letters, digits and ._/@+-"
-                )
-
-    def _check_ports(self) -> None:
-        ports = {
-            name: getattr(self, name)
-            for name in ("http_port", "https_port", "appid_port", "stats_port", "web_port")
-        }
-        for name, port in ports.items():
-            least = 0 if name in {"http_port", "https_port", "web_port"} else 1
-            if not least <= port <= _LARGEST_PORT:
-                raise UsageError(f"{flag(name)} {port} is not a port")
-        used = [port for port in ports.values() if port]
-        if len(used) != len(set(used)):
-            raise UsageError(
-                "two frontends have the same port, or one has --web-port; give each its own"
-            )
-        if self.service_ports and not all(map(_is_range, self.service_ports.split(","))):
-            raise UsageError(
-                f"--service-ports {self.service_ports!r} must be ranges like 10000-10100,10200"
-            )
-        if self.web_port and _has(self.service_ports, self.web_port):
-            raise UsageError(
-                f"--web-port {self.web_port} is one of --service-ports; give another one, or 0 for"
-                " none"
-            )
-        if self.assigned_ports != "none" and not _is_range(self.assigned_ports):
-            raise UsageError(
-                f"--assigned-ports {self.assigned_ports!r} must be one range like 10050-10100"
-            )
-
-    def _check_agent(self) -> None:
-        if self.agent and not _AGENT.fullmatch(self.agent):
-            raise UsageError(f"--agent {self.agent!r} must be HOST:PORT, like 127.0.0.1:9007")
-        if self.unknown_status not in {404, 503}:
-            raise UsageError(f"--unknown-status {self.unknown_status} must be 404 or 503")
-        if not _LEAST_TIMEOUT <= self.agent_timeout <= _LARGEST_TIMEOUT:
-            raise UsageError("--agent-timeout must be between 0.01 and 60 seconds")
-
-    def _check_numbers(self) -> None:
-        for name in (
-            "resync_interval",
-            "silence",
-            "audit_interval",
-            "reload_interval",
-            "max_backoff",
-        ):
-            if not 0 < getattr(self, name) <= _LONGEST_TIME:  # not a number is neither
-                raise UsageError(f"{flag(name)} must be more than 0 seconds, and a year at most")
-        for name in ("patience", "stop_grace", "poll", "maxconn", *_POOLS):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"{flag(name)} must not be negative")
-
 
 def shown(settings: Settings) -> dict[str, Any]:
     """All settings but the secret ones, as JSON values."""
@@ -440,20 +340,6 @@ def options() -> Iterator[tuple[str, Any, Option]]:
     """Every setting: its field's name, its default, and how it is given."""
     for field in attrs.fields(Settings):
         yield field.name, field.default, field.metadata["option"]
-
-
-def _is_range(text: str) -> bool:
-    match = _RANGE.fullmatch(text.strip())
-    return match is not None and 0 < int(match[1]) <= int(match[2] or match[1]) <= _LARGEST_PORT
-
-
-def _has(ranges: str, port: int) -> bool:
-    """Whether a port is in ranges that can be read."""
-    for part in filter(None, ranges.split(",")):
-        first, _, last = part.partition("-")
-        if int(first) <= port <= int(last or first):
-            return True
-    return False
 
 
 def flag(name: str) -> str:

@@ -24,6 +24,7 @@ from sidecar.haproxy.files import write_atomically
 from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.ports import busy_ports
 from sidecar.haproxy.process import adopt
+from sidecar.limits import check
 from sidecar.plan.ports import read_ranges
 from sidecar.reconcile.narration import by_reason
 from sidecar.settings import Settings
@@ -43,7 +44,7 @@ def run(settings: Settings, *, chosen: frozenset[str]) -> None:
         SidecarError: it cannot be begun, or cannot go on.
     """
     settings = _at_home(settings, chosen)
-    settings.check()
+    check(settings)
     StateFolder(Path(settings.state_dir)).make()
     settings = _with_free_ports(settings, chosen)
     busy = _busy_service_ports(settings)

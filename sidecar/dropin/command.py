@@ -16,6 +16,7 @@ from sidecar.dropin.manual import chapters, manual
 from sidecar.dropin.translation import Translation, translate
 from sidecar.errors import UsageError
 from sidecar.haproxy.proxies import Proxies
+from sidecar.limits import check
 from sidecar.settings import Settings
 
 log = structlog.get_logger("sidecar")
@@ -66,7 +67,7 @@ def _defaults(asked: Translation) -> Mapping[str, Any]:
 
 def _prepared(settings: Settings, asked: Translation) -> Settings:
     """Make the places that others know; settings without those that cannot be had."""
-    settings.check()
+    check(settings)
     troubles = [*surroundings.set_kernel_parameters(os.environ)]
     if settings.second_socket:
         # An HAProxy beside us has folders of its own, where nobody knows what can be had.

@@ -4,6 +4,7 @@ import attrs
 import pytest
 
 from sidecar.errors import UsageError
+from sidecar.limits import check
 from sidecar.settings import Settings, flag, options, variable
 
 PASSWORD = "a-secret-word"
@@ -11,7 +12,7 @@ PASSWORD = "a-secret-word"
 
 def test_the_defaults_can_be_used() -> None:
     """Nobody has to give anything."""
-    Settings().check()
+    check(Settings())
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_the_defaults_can_be_used() -> None:
 def test_what_cannot_work_is_refused_by_its_flag(changes: dict[str, Any], named: str) -> None:
     """One sentence, on one line, that names what to change."""
     with pytest.raises(UsageError) as refused:
-        attrs.evolve(Settings(), **changes).check()
+        check(attrs.evolve(Settings(), **changes))
 
     assert named in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -83,7 +84,7 @@ def test_what_cannot_work_is_refused_by_its_flag(changes: dict[str, Any], named:
 )
 def test_what_can_work_is_taken(changes: dict[str, Any]) -> None:
     """The checks refuse no more than they must."""
-    attrs.evolve(Settings(), **changes).check()
+    check(attrs.evolve(Settings(), **changes))
 
 
 def test_the_password_is_what_follows_the_first_colon() -> None:

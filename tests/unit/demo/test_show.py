@@ -13,6 +13,7 @@ from sidecar.demo import show
 from sidecar.errors import UsageError
 from sidecar.haproxy.ports import busy_ports
 from sidecar.haproxy.process import is_running, start, stop_softly
+from sidecar.limits import check
 from sidecar.settings import Settings
 
 FRONTENDS = ("http_port", "https_port", "appid_port", "stats_port")
@@ -52,7 +53,7 @@ def test_at_home_it_listens_on_loopback_and_keeps_its_state_among_temporary_file
 
     assert settings.bind == "127.0.0.1"
     assert settings.state_dir == f"{folder}/mlb-sidecar-{os.getuid()}"
-    settings.check()
+    check(settings)
 
 
 def test_what_somebody_chose_stays(folder: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_taken_port_is_replaced_and_that_is_said(
     assert settings.http_port >= 8000
     assert len(set(ports_of(settings))) == 4
     assert busy_ports("127.0.0.1", ports_of(settings)) == {}
-    settings.check()
+    check(settings)
 
 
 def test_the_sidecars_own_port_is_a_free_one_that_no_frontend_has(folder: Path) -> None:

@@ -6,7 +6,8 @@ import attrs
 import pytest
 
 from sidecar.desired.claims import PortRules
-from sidecar.desired.model import SHARED_VHOST, Desired, MapName, Text, Vhost
+from sidecar.desired.frontends import SHARED_VHOST, Vhost
+from sidecar.desired.model import Desired, MapName, Text
 from sidecar.marathon.schema import App
 from tests.builders import a_task, an_app, desired_of
 

@@ -8,6 +8,7 @@ import pytest
 from sidecar.dropin.table import FLAGS, VARIABLES
 from sidecar.dropin.translation import Translation, translate
 from sidecar.errors import UsageError
+from sidecar.limits import check
 from sidecar.settings import Settings
 
 ORIGINAL_FLAGS = {
@@ -154,7 +155,7 @@ def test_every_variable_has_its_row_above(name: str) -> None:
 
 def test_defaults_are_settings_of_ours() -> None:
     """None of them is misspelt, and they can be used."""
-    Settings(**{**DEFAULT, "group": ("external",)}).check()
+    check(Settings(**{**DEFAULT, "group": ("external",)}))
     assert DEFAULT["state_dir"] == "/marathon-lb"
     assert DEFAULT["true_names"] == "quiet"
     assert DEFAULT["maxconn"] == 50_000
