@@ -190,7 +190,8 @@ def _say(settings: Settings, busy: Mapping[int, str], *, local: bool) -> None:
     say("")
     if local:
         for line in _TRY:
-            say("  " + line.format(web=web, url=url, here=here, folder=settings.state_dir))
+            told = line.format(web=web, url=url, here=here, folder=settings.state_dir)
+            say(f"  {told}".rstrip())
     say("  What happens is told here, line by line. Ctrl-C ends it.")
     say("")
 
@@ -203,6 +204,7 @@ _TRY = (
     "       -H 'Content-Type: application/json' -d '{{\"instances\": 5}}'",
     "  curl -X DELETE {url}/v2/apps/hello/tasks      # kill them all; others take their place",
     "  .venv/bin/mlb-sidecar status --state-dir {folder}",
+    "  .venv/bin/mlb-sidecar explain shop.localhost/api/basket --state-dir {folder}",
     "  echo 'show map {folder}/domain2backend.map' | socat stdio unix-connect:{folder}/admin.sock",
     "",
 )
