@@ -102,5 +102,5 @@ def _listening(host: str, bind: str, port: int) -> socket.socket:
         reason = (error.strerror or str(error)).partition(" (while")[0]
         raise UsageError(
             f"--web-port {port} cannot be had at --web-bind {bind} ({reason}):"
-            " free it, give another one, or 0 for none"
+            " free it, or give another one by --web-port or MLB_WEB_PORT; 0 for none"
         ) from error
