@@ -36,6 +36,8 @@ class Fixed(Balancer):
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
+            # As the sidecar starts its own: the kernel shares processors out by session.
+            start_new_session=True,
         )
 
     def stop(self) -> None:

@@ -74,7 +74,9 @@ class MarathonLb(Balancer):
         program.parent.mkdir()
         program.symlink_to(Path(self.where.haproxy).resolve())
         quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-        self._haproxy = subprocess.Popen(words((program, "-W", "-f", config)), **quiet)
+        self._haproxy = subprocess.Popen(
+            words((program, "-W", "-f", config)), start_new_session=True, **quiet
+        )
         until((folder / "socket").exists, "marathon-lb's HAProxy", 10)
         variables = {
             **os.environ,
