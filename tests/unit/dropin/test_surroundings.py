@@ -1,6 +1,8 @@
 """Vault, kernel parameters and known places, with real files and a real server."""
 
 import json
+import ssl
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from sidecar.dropin.surroundings import (
 )
 from sidecar.errors import UsageError
 from tests.marathon.scripted_server import ScriptedServer, answering
+from tests.pems import a_certificate
 
 SECRET = {"user": "someone", "pass": "a-secret-word"}
 
@@ -27,6 +30,38 @@ def test_vault_gives_user_and_password(data: object) -> None:
     assert found == "someone:a-secret-word"
     (request,) = server.requests
     assert (request.path, request.headers["x-vault-token"]) == ("/v1/secret/lb", "t")
+
+
+@pytest.mark.parametrize(
+    ("how", "trusted"),
+    [
+        ({}, False),
+        ({"VAULT_SKIP_VERIFY": "false"}, False),
+        ({"VAULT_SKIP_VERIFY": "true"}, True),
+        ({"VAULT_CACERT": "{pem}"}, True),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # it is what was asked for
+def test_vault_is_verified_unless_told_otherwise(
+    tmp_path: Path, how: Mapping[str, str], *, trusted: bool
+) -> None:
+    """marathon-lb never did; a Vault that cannot prove who it is gets no token."""
+    pem = tmp_path / "vault.pem"
+    pem.write_text(a_certificate("localhost"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pem)
+    variables = {"VAULT_TOKEN": "t", "VAULT_HOST": "h", "VAULT_PORT": "1", "VAULT_PATH": "p"}
+    with ScriptedServer(answering(json.dumps({"data": SECRET}).encode()), tls=tls) as server:
+        variables["VAULT_URL"] = server.url.replace("127.0.0.1", "localhost")
+        variables |= {name: text.format(pem=pem) for name, text in how.items()}
+        if trusted:
+            assert vault_credentials(variables) == "someone:a-secret-word"
+        else:
+            with pytest.raises(UsageError, match="SSLError"):
+                vault_credentials(variables)
+
+    assert [request.path for request in server.requests] == ["/"] * trusted
 
 
 def test_vault_is_not_asked_without_all_its_variables() -> None:
