@@ -210,6 +210,11 @@ class _Echo(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "_EchoServer"
 
+    def handle(self) -> None:
+        """Serve a connection, which an HAProxy that ends may tear."""
+        with contextlib.suppress(ConnectionResetError):
+            super().handle()
+
     def do_GET(self) -> None:
         """Say who answers, and which request came in."""
         names = {name.lower() for name in self.headers}
