@@ -8,7 +8,8 @@ is installed by apt. In both cases the command gets Compose and Buildx, and the 
 Dockerfile: pulled, or made by debootstrap where no registry is reached. BUILD_CA and BUILD_PIP name
 files for the secrets of the Dockerfile, where this machine has such.
 
-The code is the command's, or 69 where no engine can be had, with the reason.
+The code is the command's, or 69 where no engine can be had, or none whose builds reach packages,
+with the reason.
 """
 
 import argparse
@@ -38,6 +39,11 @@ _ANSWERS = 10.0
 _STARTS = 40.0
 _STOPS = 40.0
 _PULLS = 25.0
+_BUILDS = 200.0
+_NO_NETWORK = re.compile(
+    "Temporary failure resolving|Could not resolve|Could not connect|Network is unreachable"
+    "|Failed to establish a new connection|CERTIFICATE_VERIFY_FAILED|ProxyError"
+)
 _AUTHORITIES = "/usr/local/share/ca-certificates"
 _BRIDGE = "docker0"
 _BRIDGE_THERE = Path(f"/sys/class/net/{_BRIDGE}")
@@ -95,7 +101,9 @@ def some_engine(folder: Path, *, install: bool) -> Iterator[Engine]:
             engine.docker("run", "--rm", f"debian:{suite}-slim", "true")
         except NotHadError as error:
             raise NotHadError(f"the engine runs no containers here: {error}") from error
-        yield Engine({**engine.environment, **build_secrets(folder)})
+        engine = Engine({**engine.environment, **build_secrets(folder)})
+        _see_packages(engine)
+        yield engine
 
 
 @contextlib.contextmanager
@@ -269,6 +277,43 @@ def pip_conf(listed: str) -> str:
     pattern = r"^\S*\.((?:extra-)?index-url|trusted-host)='(.*)'$"
     lines = [f"{name} = {value}\n" for name, value in re.findall(pattern, listed, re.MULTILINE)]
     return "".join(["[global]\n", *dict.fromkeys(lines)]) if lines else ""
+
+
+def _see_packages(engine: Engine) -> None:
+    """See to it that a build reaches packages, by the Dockerfile's own first stage.
+
+    Nothing is built twice: the layers are kept for the build that follows. What fails otherwise
+    is left to that one to tell.
+
+    Raises:
+        NotHadError: the network has none for a container.
+    """
+    secrets = [
+        word
+        for name, variable in (("ca", "BUILD_CA"), ("pip", "BUILD_PIP"))
+        if (file := engine.environment.get(variable))
+        for word in ("--secret", f"id={name},src={file}")
+    ]
+    stage = ["docker", "build", "--progress", "plain", "--target", "build", *secrets]
+    try:
+        done = subprocess.run(
+            [*stage, str(_CHECKOUT)],
+            env=engine.environment,
+            capture_output=True,
+            text=True,
+            timeout=_BUILDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotHadError(f"the first stage of the image takes over {_BUILDS:g} s here") from error
+    if done.returncode and (lacking := unreached(done.stderr)):
+        raise NotHadError(f"a build reaches no packages here: {lacking}")
+
+
+def unreached(said: str) -> str:
+    """The line of a failed build that says that the network was the cause; empty if none does."""
+    lines = (line.strip() for line in said.splitlines())
+    return next((line for line in lines if _NO_NETWORK.search(line)), "")
 
 
 def _address(environment: Mapping[str, str]) -> str:

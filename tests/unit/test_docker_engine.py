@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools.debian_packages import NotHadError
-from tools.docker_engine import UNAVAILABLE, base_suite, pip_conf
+from tools.docker_engine import UNAVAILABLE, base_suite, pip_conf, unreached
 from tools.packet_filter import blank, clean
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -88,3 +88,11 @@ def test_the_build_is_told_of_this_machines_package_index() -> None:
         "[global]\nindex-url = https://a.test/simple\nextra-index-url = https://b.test\n"
     )
     assert pip_conf("global.cert='/ca.crt'\n") == ""
+
+
+def test_a_build_that_reaches_no_packages_is_told_from_one_that_is_wrong() -> None:
+    """The first is the machine's, and no fault of the image."""
+    away = "#8 2.1 Err:1 http://deb.test trixie\n  Temporary failure resolving 'deb.test'\n#8 ERROR"
+
+    assert unreached(away) == "Temporary failure resolving 'deb.test'"
+    assert unreached("#9 ERROR: COPY sidecar: not found") == ""
