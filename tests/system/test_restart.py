@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.haproxy import process
-from sidecar.plan.observed import State
+from sidecar.plan.observed import Observed, State
 from tests.system import rig as system
 from tests.system.apps import echo, labelled, web
 from tests.system.clients import COMMAND, PATIENCE, command, failures, loading
@@ -47,6 +47,12 @@ def beside_flags(rig: Rig, relay: Relay) -> tuple[str, ...]:
     """The flags that lead to an HAProxy behind a relay."""
     master = str(rig.folder / "master.sock")
     return ("--haproxy-socket", str(relay.path), "--master-socket", master, "--same-network")
+
+
+def all_tested(observed: Observed) -> bool:
+    """Whether HAProxy has judged every server that it checks; what it reports is at rest then."""
+    servers = [each for servers in observed.backends.values() for each in servers.values()]
+    return all(each.tested or not each.checked for each in servers)
 
 
 def kill_and_start_again(rig: Rig, meanwhile: Callable[[], object] = lambda: None) -> None:
@@ -150,6 +156,7 @@ def test_an_embedded_haproxy_serves_on_and_is_unchanged_when_its_sidecar_is_kill
         rig.deploy(web("/one", port=rig.ports.service[0], instances=3))
         rig.deploy(echo("/two", port=rig.ports.service[1], instances=2))
         load.begin("one", port=rig.ports.http, host="one.test", answer="hello from /one ")
+        eventually(lambda: all_tested(rig.proxy.observe()), "HAProxy's first checks have ended")
         before, identity = rig.proxy.observe(), rig.proxy.identity
         applied = len(rig.sidecar.log("applied"))
 
