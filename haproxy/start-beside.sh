@@ -7,7 +7,11 @@
 # --haproxy-socket DIR/admin.sock --master-socket DIR/master.sock.
 set -eu
 
-dir=${1:?"usage: start-beside.sh DIR [HAPROXY]"}
+if [ "$#" -lt 1 ]; then
+    echo "usage: start-beside.sh DIR [HAPROXY]" >&2
+    exit 2
+fi
+dir=$1
 haproxy=${2:-haproxy}
 deadline=${MLB_WAIT:-60}
 

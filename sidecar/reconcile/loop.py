@@ -40,7 +40,7 @@ class Release:
 
 @attrs.frozen
 class Wake:
-    """Something outside asks for a full fetch, and for a reload if it gives a reason for one."""
+    """Something outside asks for a full fetch, or for a reload if it gives a reason for one."""
 
     reload: str = ""
 
@@ -287,7 +287,8 @@ class Writer:
             case Wake(reload):
                 if reload:
                     self._driver.ask_for_reload(reload)
-                self._intake.ask_all("asked for")
+                else:
+                    self._intake.ask_all("asked for")
         return Gain()
 
     def _take_all(self, got: GotAll) -> Gain:
