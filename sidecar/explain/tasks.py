@@ -28,13 +28,13 @@ _NOT_YET = {"TASK_STAGING", "TASK_STARTING"}
 
 def told(port: PortPart, facts: Facts) -> Iterator[TaskTold]:
     """Every task of the apps that a service port is of, by app and id."""
-    places = {where.task: where for where in port.endpoints}
+    places = {(where.task, where.host): where for where in port.endpoints}
     for app_id in sorted({port.app_id, *port.others}):
         state = facts.states.get(app_id)
         if state is None:
             continue
         for task in sorted(state.app.tasks, key=lambda each: each.id):
-            where = places.get(task.id)
+            where = places.get((task.id, task.host))
             if where is not None:
                 server = server_name(where.host, where.address, where.port)
                 why = "gives way to the newer app of its deployment group" if where.parked else ""
