@@ -209,6 +209,8 @@ def _notes(question: Question, hit: lookup.Hit | None, scene: Scene) -> Iterator
     for text in scene.refused:
         yield f"HAProxy refused: {text}"
     if isinstance(question, ByHost):
+        if hit is None and "." not in question.host:
+            yield f"this is read as a host; an app is asked about by its id, like /{question.host}"
         yield from _of_frontend(question, hit, scene)
 
 

@@ -340,3 +340,11 @@ def test_the_text_shows_the_answer_first_and_then_what_it_rests_on() -> None:
         "tasks at backend web_10000",
         "  in   web.instance-0001._app.1  TASK_RUNNING  server 10_0_0_1_31001",
     ]
+
+
+def test_a_word_without_a_slash_is_a_host_and_the_answer_says_so() -> None:
+    """Who forgot the slash of an app's id learns it; a name with a dot is surely a host."""
+    world = a_world([])
+
+    assert any("like /hello" in note for note in world.explain("hello").notes)
+    assert not any("asked about" in note for note in world.explain("hello.test").notes)
