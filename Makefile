@@ -78,7 +78,7 @@ wheel: dev
 
 # Most tests wait for real processes, so more of them at a time than there are cores.
 test: check
-	$(BIN)/pytest -n $(JOBS) --ignore tests/e2e
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore tests/e2e
 	@if [ '$(E2E)' = later ]; then :; \
 	  elif timeout 20 docker version >/dev/null 2>&1; then $(MAKE) e2e; \
 	  else echo "no Docker engine answers here: the end-to-end tests (tests/e2e) were left out;" \

@@ -142,7 +142,7 @@ def _test(program: Path, arguments: Sequence[str], jobs: int, log: Path) -> tupl
     """
     tests = arguments or ["tests/haproxy"]
     log.write_text("")
-    passed = _run_tests(program, ["-n", str(jobs), *tests], log)
+    passed = _run_tests(program, ["-n", str(jobs), "--dist", "worksteal", *tests], log)
     line = summary(log.read_text(errors="replace"))
     if passed:
         return True, line
