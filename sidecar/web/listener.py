@@ -3,7 +3,9 @@
 Pages only read (GET and HEAD). Whoever reaches the port may read all of them.
 """
 
+import errno
 import socket
+import time
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +22,8 @@ log = structlog.get_logger("sidecar")
 _READS = ("GET", "HEAD")
 _MOST_PARAMETERS = 20
 _BACKLOG = 64
+_PREDECESSOR_ENDS = 1.5
+_LOOK_AGAIN = 0.05
 _BOUNDS: Mapping[str, int] = {
     "threads": 4,
     "connection_limit": 100,
@@ -97,10 +101,26 @@ def _listening(host: str, bind: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address, family=family, backlog=_BACKLOG)
+        return _taken_over(address, family)
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (while")[0]
         raise UsageError(
             f"--web-port {port} cannot be had at --web-bind {bind} ({reason}):"
             " free it, or give another one by --web-port or MLB_WEB_PORT; 0 for none"
         ) from error
+
+
+def _taken_over(address: Any, family: int) -> socket.socket:  # noqa: ANN401 (the family's own)
+    """Listen there; a sidecar that was ended just now may hold the port a moment longer.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    deadline = time.monotonic() + _PREDECESSOR_ENDS
+    while True:
+        try:
+            return socket.create_server(address, family=family, backlog=_BACKLOG)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
+                raise
+        time.sleep(_LOOK_AGAIN)

@@ -48,9 +48,9 @@ def echo(request: Request) -> Answer:
 
 
 @contextmanager
-def listening(pages: Pages, *, bind: str = "127.0.0.1") -> Iterator[Listener]:
-    """A listener that answers at a port of the kernel's choice; it ends."""
-    listener = Listener(bind, 0, pages)
+def listening(pages: Pages, *, bind: str = "127.0.0.1", port: int = 0) -> Iterator[Listener]:
+    """A listener that answers at a port, or one of the kernel's choice; it ends."""
+    listener = Listener(bind, port, pages)
     thread = threading.Thread(target=listener.run)
     thread.start()
     try:
@@ -177,6 +177,16 @@ def test_a_port_that_is_taken_is_said() -> None:
         told = f"--web-port {port} cannot be had at --web-bind 127.0.0.1 (Address already in use)"
         with pytest.raises(UsageError, match=re.escape(told)):
             Listener("127.0.0.1", port, {})
+
+
+def test_a_port_that_a_predecessor_still_holds_is_waited_for() -> None:
+    """A sidecar that was just ended lets go of it within a moment."""
+    other = socket.create_server(("127.0.0.1", 0))
+    port = other.getsockname()[1]
+    threading.Timer(0.2, other.close).start()
+
+    with listening({"/echo": echo}, port=port) as listener:
+        assert ask(listener, "/echo").status == 200
 
 
 @pytest.mark.parametrize("bind", ["192.0.2.1", "no.such.host.invalid"])
