@@ -3,8 +3,9 @@
 
 local M = {}
 
--- What serves these endpoints is nobody's app.
+-- What serves these endpoints, or asks the sidecar, is nobody's app.
 local INTERNAL = "mlb_internal"
+local OWN = "^mlb:"
 
 --- Reads the reply to `show map`.
 -- @param reply string  lines `<pointer> <key> <value>`, ended by an empty line
@@ -40,9 +41,12 @@ end
 -- @return function  takes a proxy's name in HAProxy, returns the name to show, or nil for hidden
 function M.names(lookup)
     return function(proxy)
-        local value = proxy ~= INTERNAL and lookup(proxy)
+        if proxy == INTERNAL or proxy:find(OWN) then
+            return nil
+        end
+        local value = lookup(proxy)
         if not value then
-            return proxy ~= INTERNAL and proxy:sub(1, 6) ~= "spare." and proxy or nil
+            return proxy:sub(1, 6) ~= "spare." and proxy or nil
         end
         local name, app = value:match("^(%S+) (%S+)")
         return name and name ~= "-" and app ~= "-" and name or nil

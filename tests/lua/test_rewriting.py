@@ -56,9 +56,20 @@ def names(request: pytest.FixtureRequest) -> Callable[[str], str | None]:
         ("gone_4", None),
         ("odd", None),
         ("mlb_internal", None),
+        ("mlb:agent", None),
         ("stats", "stats"),
     ],
-    ids=["true", "owned", "free", "spare not in the ledger", "gone", "half", "internal", "other"],
+    ids=[
+        "true",
+        "owned",
+        "free",
+        "spare not in the ledger",
+        "gone",
+        "half",
+        "internal",
+        "own",
+        "other",
+    ],
 )
 def test_a_proxy_is_shown_as_the_ledger_says(
     names: Callable[[str], str | None], proxy: str, shown: str | None
