@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ from sidecar.reconcile.observe import Observer
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN = 15.0
 _TEST_PORTS = range(1_200, 9_000)
+_GIVEN: deque[int] = deque(maxlen=100)
+"""Ports that a test was given lately, which it may not have bound yet."""
 
 
 @contextlib.contextmanager
@@ -58,10 +61,13 @@ def free_ports(count: int) -> tuple[int, ...]:
         for port in _shuffled(_ports_of_this_worker()):
             if len(found) == count:
                 break
+            if port in _GIVEN:
+                continue
             probe = stack.enter_context(socket.socket())
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
                 found.append(port)
+        _GIVEN.extend(found)
         return tuple(found)
 
 

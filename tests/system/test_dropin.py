@@ -121,7 +121,7 @@ def test_poll_mode_fetches_and_never_opens_a_stream() -> None:
 
         eventually(lambda: "(marathon_http_in/HTTP)" in sidecar.log_text(), "HAProxy's log")
         assert sidecar.state()["freshness"]["stream"] == ""
-        assert sidecar.state()["haproxy"]["maxconn"] == "1234"
+        assert sidecar.state()["haproxy"]["maxconn"] == 1234
         assert "connected" not in sidecar.log_text()
         told = command("status", "--state-dir", str(sidecar.folder)).stdout
         assert "not followed, all apps are fetched each 0.5 s" in told

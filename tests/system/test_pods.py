@@ -60,6 +60,11 @@ def greeting(port: int) -> str:
         return connection.makefile().readline()
 
 
+def settled(rig: Rig) -> None:
+    """Wait until Marathon is through with all deployments."""
+    eventually(lambda: ask(rig, "GET", "/v2/deployments") == [], "all is deployed", within=60)
+
+
 def test_a_pod_comes_scales_changes_and_goes_without_a_reload() -> None:
     """Its requests and those of an app beside it are all answered, by one worker."""
     with system.running() as rig, loading() as load:
@@ -69,27 +74,36 @@ def test_a_pod_comes_scales_changes_and_goes_without_a_reload() -> None:
         load.begin("app", port=rig.ports.http, host="app.test", answer="hello from /app ")
         before = rig.proxy.identity
 
-        ask(rig, "POST", "/v2/pods", pod("/shop", ports=ports))
+        # Without checks Marathon ends old instances before new ones listen: nothing serves then.
+        checked = [
+            container("web", "http", healthCheck=pod_check("http")),
+            pod("/any", ports=ports)["containers"][1],
+        ]
+        ask(rig, "POST", "/v2/pods", pod("/shop", ports=ports, containers=checked))
         routed(rig, "/shop", ports, 1)
+        settled(rig)
         load.begin("pod", port=rig.ports.http, host="shop.test", answer="hello from /shop ")
         load.begin("tcp", kind="tcp", port=ports[1], answer="hello from /shop ")
         assert ".web.1," in rig.answer(host="shop.test")
         assert ".web.1," in rig.answer(port=ports[0])
         assert ".talk.1," in greeting(ports[1])
 
-        ask(rig, "PUT", "/v2/pods/shop", pod("/shop", ports=ports, instances=3))
+        ask(rig, "PUT", "/v2/pods/shop", pod("/shop", ports=ports, instances=3, containers=checked))
         first, *_ = routed(rig, "/shop", ports, 3)
+        settled(rig)
 
         ask(rig, "DELETE", f"/v2/pods/shop::instances/{first.instance_id}")
         eventually(lambda: first.id not in ids(rig, "/shop"), "the instance is over")
         routed(rig, "/shop", ports, 3)
+        settled(rig)
 
-        changed = pod("/shop", ports=ports, instances=3)
+        changed = pod("/shop", ports=ports, instances=3, containers=checked)
         changed["labels"] |= {"HAPROXY_0_VHOST": "shop.test,store.test", "HAPROXY_0_STICKY": "true"}
         ask(rig, "PUT", "/v2/pods/shop", changed)
         eventually(lambda: rig.reaches("/shop", host="store.test"), "the new host works")
         eventually(lambda: first_versions(rig, "/shop", 3), "all instances are new ones")
         routed(rig, "/shop", ports, 3)
+        settled(rig)
 
         asked = {name: load.end(name) for name in ("pod", "tcp")}
         assert failures(asked) == []

@@ -140,6 +140,7 @@ def what_an_uninterrupted_one_serves(rig: Rig) -> tuple[object, object]:
     arguments = list(rig.sidecar.arguments)
     del arguments[arguments.index("--haproxy-socket") :]
     arguments[arguments.index("127.0.0.1")] = "127.0.0.2"
+    arguments += ("--web-port", "0")
     with short_folder() as folder:
         other, proxy = Sidecar(folder, [*arguments, "--same-network"]), Proxy(folder)
         other.start()
