@@ -10,10 +10,12 @@ import datetime as dt
 import http.server
 import json
 import os
+import re
 import signal
 import socket
 import ssl
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -40,7 +42,8 @@ from tests.pems import known
 
 LOGIN, TOKEN = "user:a-word", "a-token"
 SERVED = ("/web", "/other", "/enabled", "/half", "/checked", "/lb", "/own", "/zero", "/ip")
-DOORS = (*SERVED, "/peer")
+OWN_TASKS = ("/peer", "/silent", "/tunnel", "/full")
+DOORS = (*SERVED, *OWN_TASKS)
 Json = dict[str, Any]
 
 
@@ -83,6 +86,18 @@ class _Peer(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
+def silent_tasks() -> Iterator[Mapping[str, int]]:
+    """Tasks that take connections and say nothing, and one that takes none for being full."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=100) as silent,
+        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+        socket.create_connection(full.getsockname()),
+    ):
+        port = silent.getsockname()[1]
+        yield {"/silent 1": port, "/tunnel 1": port, "/full 1": full.getsockname()[1]}
+
+
+@contextlib.contextmanager
 def a_peer() -> Iterator[int]:
     """A task whose answers tell its connections apart; its port."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Peer) as server:
@@ -108,7 +123,11 @@ def told(setup: Setup, doors: Mapping[str, int], ports: Mapping[str, int], dead:
             "container": {"portMappings": [{"containerPort": ports["/ip 1"], "servicePort": 0}]},
         },
     }
-    own = {"/other": {"HAPROXY_GROUP": "internal"}, "/enabled": {"HAPROXY_0_ENABLED": "true"}}
+    own = {
+        "/other": {"HAPROXY_GROUP": "internal"},
+        "/enabled": {"HAPROXY_0_ENABLED": "true"},
+        "/tunnel": {"HAPROXY_0_MODE": "tcp"},
+    }
     usual = [name for name in DOORS if name not in {"/own", "/zero", "/ip"}]
     return [
         {
@@ -189,7 +208,12 @@ def written(words: tuple[str, ...], variables: Mapping[str, str]) -> Settings:
 def balancing(binary: str, setup: Setup) -> Iterator[Site]:
     """Start HAProxy as these words want it."""
     names = (*(f"{name} 1" for name in SERVED), "/checked 2")
-    with a_folder() as folder, tasks(names) as task_ports, a_peer() as peer:
+    with (
+        a_folder() as folder,
+        tasks(names) as task_ports,
+        a_peer() as peer,
+        silent_tasks() as silent,
+    ):
         numbers = free_ports(len(DOORS) + 5)
         own = dict(zip(("http", "https", "appid", "stats"), numbers, strict=False))
         *service, dead = numbers[4:]
@@ -209,7 +233,7 @@ def balancing(binary: str, setup: Setup) -> Iterator[Site]:
                 for name, each in setup.labels.items()
             },
         )
-        apps = told(setup, doors, {**task_ports, "/peer 1": peer}, dead)
+        apps = told(setup, doors, {**task_ports, **silent, "/peer 1": peer}, dead)
         with a_marathon(apps, setup.login) as marathon:
             place["{marathon}"] = marathon.url
             last = () if "--marathon" in setup.words else ("--marathon", marathon.url)
@@ -241,6 +265,19 @@ def filled(text: str, doors: Mapping[str, int], places: Mapping[str, str]) -> st
     for name, place in places.items():
         text = text.replace(name, place)
     return fill(text, doors)
+
+
+def session(site: Site, door: str, sent: bytes, like: str) -> str:
+    """What HAProxy says of a client who has sent this and waits, once it is like that."""
+    address = ("127.0.0.1", site.doors[door])
+    with socket.create_connection(address, 10) as client, site.rig.api() as api:
+        client.sendall(sent)
+        mine = f"src=127.0.0.1:{client.getsockname()[1]} "
+        deadline = time.monotonic() + 5
+        found = ""
+        while not re.search(like, found) and time.monotonic() < deadline:
+            found = next((x for x in api.ask("show sess").splitlines() if mine in x), found)
+        return found
 
 
 # --- TLS as a client's hello finds it ---

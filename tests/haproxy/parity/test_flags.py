@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sidecar.dropin.table import FLAGS, VARIABLES
-from tests.haproxy.parity.flags_rig import LOGIN, TOKEN, Setup, balancing, hello
+from tests.haproxy.parity.flags_rig import LOGIN, TOKEN, Setup, balancing, hello, session
 from tests.haproxy.parity.rig import CLOSED, REFUSED, Ask, Got, Row, Site, row
 from tests.haproxy.skeleton_rig import ROOT
 from tests.pems import known
@@ -218,7 +218,7 @@ ELSEWHERE = {
     "HAPROXY_SYSLOGD": "tests/system/test_dropin.py::"
     "test_poll_mode_fetches_and_never_opens_a_stream",
     "maxconn": "tests/system/test_dropin.py::test_the_words_of_a_usual_deployment_do_the_main_job",
-    "timeouts, retries, backlog, spread-checks": "tests/haproxy/parity/test_endpoints.py::"
+    "other timeouts, retries, backlog, spread-checks": "tests/haproxy/parity/test_endpoints.py::"
     "test_haproxys_defaults_are_those_of_marathon_lb",
 }
 """What a client cannot see, or only after more seconds than a test has, and where it is tested."""
@@ -259,6 +259,26 @@ def test_default_options_say_whether_a_tasks_connection_is_kept(site: Site, *, k
             came.append(connection.getresponse().read())
 
     assert (came[0] == came[1]) is kept
+
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("site", ["plain"], indirect=True, scope="module")
+@pytest.mark.parametrize(
+    ("door", "sent", "like"),
+    [
+        # How a channel's time is written changed with 2.8: rx, then rex.
+        pytest.param("/full", GET, r" c_exp=[23]s", id="connect 3s"),
+        pytest.param("/silent", GET, r" (rp\[\S*,rx|scb=\[\S*,rex)=(30|29)s", id="server 30s"),
+        pytest.param("/tunnel", b"x", r" (rp\[\S*,rx|scb=\[\S*,rex)=(1h|59m)", id="tunnel 3600s"),
+    ],
+)
+def test_a_client_is_given_up_when_marathon_lb_does(
+    site: Site, door: str, sent: bytes, like: str
+) -> None:
+    """As the process counts it down for this very client."""
+    assert re.search(like, session(site, door, sent, like))
 
 
 _GCM, _RSA_CBC = ("AES128-GCM-SHA256", "AES256-GCM-SHA384"), ("AES128-SHA256", "AES256-SHA256")
