@@ -103,9 +103,11 @@ def a_peer() -> Iterator[int]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Peer) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join(10)
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join(10)
 
 
 def told(setup: Setup, doors: Mapping[str, int], ports: Mapping[str, int], dead: int) -> list[Json]:
