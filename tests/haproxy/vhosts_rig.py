@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
-import pytest
 
 from sidecar import assembly
 from sidecar.marathon.schema import App
-from sidecar.reconcile.renewal import Renewal
 from sidecar.reconcile.templates import OperatorTemplates
+from tests.haproxy.certificate_site import Site as Certified
 from tests.haproxy.driving_rig import (
     ONE,
     TWO,
-    Wheel,
     a_wheel,
     settings_for,
     stopped_afterwards,
@@ -26,7 +24,6 @@ from tests.haproxy.driving_rig import (
 from tests.haproxy.skeleton_rig import Answer, ask, free_ports, tasks
 from tests.pems import known, parts
 
-ROUNDS = 4
 CLIENT = known("client.test")
 
 
@@ -50,13 +47,9 @@ class _Tls(http.client.HTTPConnection):
 
 
 @attrs.define
-class Site:
+class Site(Certified):
     """A sidecar's driver with hosts apart, and tasks behind it."""
 
-    folder: Path
-    https: int
-    renewal: Renewal
-    wheel: Wheel
     ports: dict[str, int]
     service: tuple[int, ...]
 
@@ -64,16 +57,6 @@ class Site:
         """Have other apps, and HAProxy follow, without a reload."""
         self.wheel.wants.apps = list(apps)
         self.settle()
-
-    def settle(self) -> None:
-        """Look at files, and have HAProxy follow until nothing is left to do."""
-        for _ in range(2):
-            self.renewal._look()
-        self.renewal._tell()
-        for _ in range(ROUNDS):
-            if not self.wheel.follow():
-                return
-        pytest.fail("there is always something left to do")
 
     def reload(self) -> None:
         """The reload that is wanted, after which nothing is."""
