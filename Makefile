@@ -9,6 +9,7 @@
 #              answers, else as root with one of its own; INSTALL=yes brings what is missing by apt
 # make bench           the benchmark, about an hour: table and plots in bench/; make bench-quick a few
 #                      minutes; ARGS='--marathon-lb PATH' beside marathon-lb from a checkout there
+# make docs    the parts of docs/*.md that are made from the code's tables
 # make lock    pin what the environment has now
 # make clean   take away the environment and what the tools left
 #
@@ -27,7 +28,7 @@ other := $(if $(PYTHON),$(shell [ "$$(cat $(VENV)/python 2>/dev/null)" = '$(PYTH
 JOBS := 3
 TESTED := 2.6 2.8 3.0 3.2 3.4
 
-.PHONY: venv dev run test e2e haproxy-matrix test-matrix check wheel bench bench-quick lock clean again
+.PHONY: venv dev run test e2e haproxy-matrix test-matrix check wheel bench bench-quick docs lock clean again
 
 venv: $(VENV)/installed
 dev: $(VENV)/installed-dev
@@ -98,6 +99,9 @@ test-matrix: dev
 bench bench-quick: $(VENV)/installed-bench
 	$(BIN)/python -m bench $(if $(filter bench-quick,$@),--quick) \
 	  $(if $(HAPROXY),--haproxy '$(HAPROXY)') $(ARGS)
+
+docs: dev
+	$(BIN)/python -m tools.make_docs
 
 lock: dev
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools >requirements.lock

@@ -11,7 +11,8 @@ from typing import Any
 from sidecar.desired.auth import Auth
 from sidecar.desired.checks import CheckRule
 from sidecar.desired.derive import PortPart
-from sidecar.desired.labels import LABELS, PortLabels
+from sidecar.desired.label_table import LABELS
+from sidecar.desired.labels import PortLabels
 from sidecar.desired.model import Check, Effects, Mode
 
 _SHOWN_ELSEWHERE = frozenset({"VHOST", "PATH", "PORT", "GROUP", "ENABLED"})

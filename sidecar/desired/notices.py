@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from sidecar.desired.addresses import ServicePort, service_ports
+from sidecar.desired.app_labels import APP_LABELS
 from sidecar.desired.deployment import KNOWN
-from sidecar.desired.labels import APP_LABELS, LABELS, TEMPLATE_LABELS
+from sidecar.desired.label_table import LABELS
+from sidecar.desired.labels import TEMPLATE_LABELS
 from sidecar.desired.model import Problem
 from sidecar.marathon.schema import App
 

@@ -5,7 +5,10 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from sidecar.desired.labels import APP_LABELS, LABELS, TEMPLATE_LABELS
+from sidecar.desired.app_labels import APP_LABELS
+from sidecar.desired.label_manual import Manual
+from sidecar.desired.label_table import LABELS
+from sidecar.desired.labels import TEMPLATE_LABELS
 from sidecar.desired.templates.pieces import Template
 from sidecar.desired.templates.table import TEMPLATES, WITHOUT_EFFECT
 from sidecar.dropin.table import FLAGS, VARIABLES, Flag, Variable
@@ -39,12 +42,12 @@ def chapters() -> tuple[Chapter, ...]:
         Chapter(
             "Labels of an app's ports",
             "{n} is the port's place in the app's definition, counted from 0.",
-            tuple((f"HAPROXY_{{n}}_{row.name}", row.manual) for row in LABELS),
+            tuple((f"HAPROXY_{{n}}_{row.name}", label_text(row.manual)) for row in LABELS),
         ),
         Chapter(
             "Labels of an app",
             "All but the first are for blue and green versions of an app.",
-            tuple((row.name, row.manual) for row in APP_LABELS),
+            tuple((row.name, label_text(row.manual)) for row in APP_LABELS),
         ),
         Chapter(
             "Templates",
@@ -95,31 +98,12 @@ def _template_text(row: Template) -> str:
     return " ".join(parts)
 
 
+def label_text(manual: Manual) -> str:
+    """What a label does and takes, as sentences."""
+    but = f" {manual.but}" if manual.but else ""
+    change = f" A change is {manual.change.value}.{but}"
+    return f"{manual.what} Values: {manual.values}. Default: {manual.default}.{change}"
+
+
 def _variable_text(row: Variable) -> str:
     return f"{row.becomes} Default: {row.default}." if row.default else row.becomes
-
-
-def templates_markdown() -> str:
-    """The table of docs/templates.md."""
-    rows = [
-        f"| `{row.name}` | {_placeholders(row)} | {'yes' if row in TEMPLATE_LABELS else 'no'}"
-        f" | {row.manual}{' It has no effect here.' if row.name in WITHOUT_EFFECT else ''} |"
-        for row in TEMPLATES.values()
-    ]
-    return "\n".join(
-        ["| template | may name | by label | what it is |", "|---|---|---|---|", *rows]
-    )
-
-
-def _placeholders(row: Template) -> str:
-    return " ".join(f"`{name}`" for name in row.placeholders)
-
-
-def markdown() -> str:
-    """The tables of docs/command-line.md."""
-    parts = []
-    for table in chapters()[:2]:
-        rows = [f"| `{name}` | {text.replace('|', chr(92) + '|')} |" for name, text in table.rows]
-        head = "flag" if table.title == "Flags" else "variable"
-        parts.append("\n".join([f"| {head} | what it is here |", "|---|---|", *rows]))
-    return "\n\n".join(parts)

@@ -1,7 +1,8 @@
 import pytest
 
 from sidecar.desired.auth import Auth
-from sidecar.desired.labels import LABELS, PortLabels, balance_needs_http, read_port_labels
+from sidecar.desired.label_table import LABELS
+from sidecar.desired.labels import PortLabels, balance_needs_http, read_port_labels
 from sidecar.desired.model import Mode
 from sidecar.desired.readers import Paths, hash_problem
 from tests.builders import an_app, desired_of, tasks
@@ -178,7 +179,7 @@ def test_algorithms_that_look_at_the_request_need_http(balance: str, *, needs: b
 
 def test_every_label_has_a_manual_and_a_name_of_its_own() -> None:
     """The table is what the manual is printed from."""
-    assert all(label.manual.endswith(".") for label in LABELS)
+    assert all(label.manual.what.endswith(".") for label in LABELS)
     assert len({label.name for label in LABELS}) == len(LABELS)
 
 

@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 
 from sidecar import app
 from sidecar.cli import main
-from sidecar.desired.labels import APP_LABELS, LABELS
+from sidecar.desired.app_labels import APP_LABELS
+from sidecar.desired.label_table import LABELS
 from sidecar.desired.templates.table import TEMPLATES
-from sidecar.dropin.manual import Chapter, chapters, manual, markdown, templates_markdown
+from sidecar.dropin.manual import Chapter, chapters, manual
 from sidecar.dropin.table import FLAGS, VARIABLES
 from sidecar.settings import Settings
 from tests.builders import VERSION, a_task
@@ -28,7 +29,6 @@ WEB = {
     "portDefinitions": [{"port": 10007}],
     "tasks": [a_task(1)],
 }
-_DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "command-line.md"
 
 
 @pytest.fixture(autouse=True)
@@ -195,11 +195,6 @@ def test_help_lists_the_flags(mode: str) -> None:
     assert [row.name for row in FLAGS if row.name not in result.stdout] == []
 
 
-def test_the_document_has_the_tables_as_they_are() -> None:
-    """docs/command-line.md is the code's own tables."""
-    assert markdown() in _DOCUMENT.read_text()
-
-
 def test_secrets_are_not_among_the_settings_that_are_shown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -209,11 +204,6 @@ def test_secrets_are_not_among_the_settings_that_are_shown(
     settings, result = started(monkeypatch, tmp_path, "sse", *words)
 
     assert "a-secret-word" not in repr(settings) + result.output
-
-
-def test_the_document_of_templates_has_the_table() -> None:
-    """Made from what the code reads."""
-    assert templates_markdown() in _DOCUMENT.with_name("templates.md").read_text()
 
 
 def test_the_manual_tells_of_every_template() -> None:
