@@ -18,8 +18,9 @@ from sidecar.errors import HaproxyError, UsageError
 from sidecar.haproxy.archetypes import PoolSizes
 from sidecar.haproxy.capabilities import read_program
 from sidecar.haproxy.certificates import CertificateFiles, Refusal
-from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.folder import StateFolder, socket_path_problem
+from sidecar.haproxy.layout import Layout
 from sidecar.haproxy.ports import bind_problem
 from sidecar.haproxy.process import (
     haproxy_version,

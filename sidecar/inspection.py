@@ -18,8 +18,9 @@ from sidecar.explain.values import Explanation
 from sidecar.haproxy import commands, replies
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.certificates import CertificateFiles
-from sidecar.haproxy.config import CONFIG_FILE, Layout, Rendered
+from sidecar.haproxy.config import CONFIG_FILE, Rendered
 from sidecar.haproxy.files import write_all
+from sidecar.haproxy.layout import Layout
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.limits import check, check_paths
 from sidecar.marathon.schema import AppId

@@ -13,7 +13,8 @@ from sidecar.explain.facts import Loads, Scene
 from sidecar.explain.question import Doors, read_question
 from sidecar.explain.values import Explanation
 from sidecar.haproxy.archetypes import PoolSizes
-from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.config import Renderer
+from sidecar.haproxy.layout import Layout
 from sidecar.marathon.schema import App
 from sidecar.plan.observed import Observed
 from sidecar.reconcile.derivation import Derivation

@@ -11,7 +11,9 @@ import attrs
 
 from sidecar.desired.certificates import CRT_LIST, read_pem
 from sidecar.desired.model import Desired, ServerName
-from sidecar.haproxy.config import FACT_PREFIX, NOTHING, Layout, Rendered, Renderer
+from sidecar.haproxy.config import Rendered, Renderer
+from sidecar.haproxy.layout import Layout
+from sidecar.haproxy.statements import FACT_PREFIX, NOTHING
 from sidecar.plan import facts as stated
 from sidecar.plan.facts import put_together
 from sidecar.plan.observed import (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from sidecar.haproxy.config import Layout
+from sidecar.haproxy.layout import Layout
 from sidecar.plan import facts
 from sidecar.plan.observed import Observed
 from sidecar.plan.ports import block_around, read_ranges

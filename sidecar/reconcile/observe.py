@@ -16,8 +16,8 @@ from sidecar.haproxy.commands import (
     show_map,
     show_servers,
 )
-from sidecar.haproxy.config import FACT_PREFIX, NOTHING
 from sidecar.haproxy.runtime import RuntimeApi
+from sidecar.haproxy.statements import FACT_PREFIX, NOTHING
 from sidecar.plan.facts import put_together
 from sidecar.plan.observed import (
     ALL_MAPS,

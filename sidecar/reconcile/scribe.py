@@ -13,7 +13,8 @@ import structlog
 
 from sidecar.desired.model import Desired
 from sidecar.errors import SidecarError
-from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.config import Renderer
+from sidecar.haproxy.layout import Layout
 from sidecar.reconcile.engine import Engine
 
 log = structlog.get_logger("sidecar")

@@ -23,7 +23,8 @@ import attrs
 from sidecar.desired.model import Desired
 from sidecar.haproxy.archetypes import PoolSizes
 from sidecar.haproxy.capabilities import Capabilities, read_version
-from sidecar.haproxy.config import CONFIG_FILE, Layout, Renderer
+from sidecar.haproxy.config import CONFIG_FILE, Renderer
+from sidecar.haproxy.layout import Layout
 from sidecar.haproxy.master import MasterCli
 from sidecar.haproxy.process import haproxy_version
 from sidecar.haproxy.runtime import RuntimeApi

@@ -10,7 +10,7 @@ import pytest
 from sidecar.desired.model import Desired, ServerName
 from sidecar.errors import RuntimeUnavailableError
 from sidecar.haproxy.capabilities import Capabilities
-from sidecar.haproxy.config import Layout
+from sidecar.haproxy.layout import Layout
 from sidecar.haproxy.replies import Verdict, VerdictKind
 from sidecar.marathon.schema import AppId
 from sidecar.plan.diff import plan

@@ -10,7 +10,7 @@ from sidecar.desired.claims import PortRules
 from sidecar.desired.compose import Composition, compose
 from sidecar.desired.derive import AppPart
 from sidecar.desired.model import BackendName, Desired
-from sidecar.haproxy.config import Layout
+from sidecar.haproxy.layout import Layout
 from sidecar.marathon.schema import App, AppId
 from sidecar.plan.steps import Plan
 from tests.builders import a_task, an_app, part_of

@@ -17,7 +17,8 @@ from sidecar.desired.model import Desired
 from sidecar.haproxy import commands
 from sidecar.haproxy.archetypes import PoolSizes
 from sidecar.haproxy.capabilities import Capabilities
-from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.config import Renderer
+from sidecar.haproxy.layout import Layout
 from sidecar.marathon.schema import App
 from sidecar.plan.abilities import Abilities
 from sidecar.plan.diff import plan

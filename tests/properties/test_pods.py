@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sidecar.desired.claims import PortRules
 from sidecar.desired.compose import compose
-from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.config import Renderer
+from sidecar.haproxy.layout import Layout
 from sidecar.marathon.pods import read_pod
 from sidecar.marathon.schema import App
 from tests.builders import desired_of, instance_json, part_of, pod_json

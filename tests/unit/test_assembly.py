@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.assembly import unmatched
 from sidecar.channels import Published
-from sidecar.haproxy.config import Layout
+from sidecar.haproxy.layout import Layout
 from sidecar.settings import Settings
 from sidecar.spoe.view import RoutingView
 

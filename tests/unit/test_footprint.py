@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sidecar.desired.claims import PortRules
 from sidecar.desired.derive import Rules
-from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.config import Renderer
+from sidecar.haproxy.layout import Layout
 from sidecar.marathon.events import InstanceGone, TaskGone, TaskRunning, instance_of
 from sidecar.marathon.schema import AppId, TaskId
 from sidecar.reconcile.derivation import Derivation

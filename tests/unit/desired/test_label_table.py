@@ -16,7 +16,8 @@ from sidecar.desired.label_table import LABELS, Label
 from sidecar.desired.labels import PortLabels, read_port_labels
 from sidecar.desired.model import Desired
 from sidecar.haproxy.archetypes import PoolSizes
-from sidecar.haproxy.config import Layout, Renderer
+from sidecar.haproxy.config import Renderer
+from sidecar.haproxy.layout import Layout
 from sidecar.plan.abilities import Abilities
 from sidecar.plan.diff import plan
 from sidecar.plan.steps import Plan

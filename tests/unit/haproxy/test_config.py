@@ -7,7 +7,8 @@ import pytest
 from sidecar.desired.model import Archetype, BackendName, Desired, MapName, Mode, Target
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.haproxy.archetypes import PoolSizes, archetypes_of, common_archetypes
-from sidecar.haproxy.config import Layout, Rendered, Renderer
+from sidecar.haproxy.config import Rendered, Renderer
+from sidecar.haproxy.layout import Layout
 from sidecar.plan.facts import read_digests
 from tests.builders import HTTP, TCP, a_backend, a_desired, a_server
 

@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 import pytest
 
-from sidecar.haproxy.config import Layout
+from sidecar.haproxy.layout import Layout
 from sidecar.plan import facts
 from sidecar.plan.observed import Observed
 from sidecar.reconcile.bound import BoundPorts

@@ -5,7 +5,7 @@ import attrs
 import pytest
 
 from sidecar.desired.model import Desired
-from sidecar.haproxy.config import Layout
+from sidecar.haproxy.layout import Layout
 from sidecar.reconcile.scribe import Page, Scribe
 from tests.conditions import SetClock, eventually
 
