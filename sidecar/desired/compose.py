@@ -9,17 +9,17 @@ marks the keys that it had and has, and only what hangs on these is settled agai
 function of the ports that have the key.
 """
 
-import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from sidecar.desired.backends import backend_and_rules
 from sidecar.desired.claims import PortRules, is_incumbent, port_owners
 from sidecar.desired.derive import AppPart, PortPart
 from sidecar.desired.effects import effects_of
-from sidecar.desired.frontends import Frontend, Vhost
+from sidecar.desired.frontends import Frontend
 from sidecar.desired.groups import grouped
+from sidecar.desired.hosts import Hosts
 from sidecar.desired.idle import Idlers
 from sidecar.desired.index import Index, PortKey, key_of
 from sidecar.desired.model import (
@@ -35,23 +35,16 @@ from sidecar.desired.model import (
     Value,
 )
 from sidecar.desired.numbering import assigned
-from sidecar.desired.out_of_reach import hindrance, with_certificates
+from sidecar.desired.out_of_reach import hindrance
 from sidecar.desired.own_port import frontend_of
-from sidecar.desired.routes import Rule, host_entries, rules_of, wildcards_over
+from sidecar.desired.routes import Rule
 from sidecar.desired.tables import Tables
 from sidecar.desired.templates.filling import TemplateError
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
-from sidecar.desired.vhosts import entry_of, vhost_of, wishes_of
 from sidecar.marathon.schema import AppId
 
 _K = TypeVar("_K", bound=str | int)
 _PORT_MAPS = (MapName.PORT, MapName.PORT_MODE)
-_HOST_MAPS = (
-    MapName.DOMAIN,
-    MapName.HOST_PATH,
-    MapName.HOST_PATH_ANY_CASE,
-    MapName.WILDCARD,
-)
 
 
 def compose(
@@ -83,9 +76,7 @@ class Composition:
         self._idlers = Idlers()
         self._claimants: Index[BackendName, PortKey, PortPart] = Index()
         self._served: dict[BackendName, PortPart] = {}
-        self._rules: Index[str, BackendName, tuple[Rule, ...]] = Index()
-        self._below: Index[str, str, bool] = Index()
-        """Hosts, by the wildcards that they fall under."""
+        self._hosts = Hosts()
         self._ids: Index[str, BackendName, PortPart] = Index()
         self._ports: Index[int, BackendName, PortPart] = Index()
         self._tables = Tables()
@@ -95,7 +86,6 @@ class Composition:
         self._stale_ids: set[AppId] = set()
         self._stale_assignment = False
         self._stale_names: set[BackendName] = set()
-        self._stale_hosts: set[str] = set()
         self._stale_app_ids: set[str] = set()
         self._stale_numbers: set[int] = set()
 
@@ -103,7 +93,7 @@ class Composition:
         """A second one that can go another way."""
         other = Composition()
         for name, value in vars(self).items():
-            is_own = isinstance(value, Index | Idlers | Tables | dict | set)
+            is_own = isinstance(value, Index | Hosts | Idlers | Tables | dict | set)
             setattr(other, name, value.copy() if is_own else value)
         return other
 
@@ -133,10 +123,7 @@ class Composition:
             self._assign()
         for name in _emptied(self._stale_names):
             self._settle_backend(name)
-        for host in list(self._stale_hosts):
-            self._stale_hosts.update(self._below.of(host))
-        for host in _emptied(self._stale_hosts):
-            self._settle_host(host)
+        self._hosts.settle(self._tables, self._served, self._port_rules, self._overrides)
         for app_id in _emptied(self._stale_app_ids):
             self._settle_app_id(app_id)
         for number in _emptied(self._stale_numbers):
@@ -148,8 +135,7 @@ class Composition:
 
     def rules_at(self, host: str) -> list[Rule]:
         """All rules of a host, or of a wildcard."""
-        found = self._rules.of(host)
-        return list(itertools.chain.from_iterable(found[name] for name in sorted(found)))
+        return self._hosts.rules_at(host)
 
     def contenders(self, number: int) -> list[PortPart]:
         """All ports that want a service port, also those of apps without a task."""
@@ -180,12 +166,12 @@ class Composition:
         if overrides != self._overrides:
             self._stale_names.update(self._claimants)
             self._stale_numbers.update(self._ports, self._idle)
-            self._stale_hosts.update(self._rules)
+            self._hosts.look_at_all()
         if rules.assigned != self._port_rules.assigned:
             self._stale_assignment = True
         last = self._port_rules
         if (rules.hosts_apart, rules.absent) != (last.hosts_apart, last.absent):
-            self._stale_hosts.update(self._rules)
+            self._hosts.look_at_all()
         if rules != self._port_rules:
             self._stale_numbers.update(self._ports, self._idle)
         if incumbents != self._incumbents:
@@ -307,13 +293,7 @@ class Composition:
         self._lead(name, before, port)
 
     def _lead(self, name: BackendName, before: PortPart | None, port: PortPart | None) -> None:
-        old, new = rules_of(before), rules_of(port)
-        for host in old.keys() | new.keys():
-            if old.get(host) != new.get(host):
-                self._rules.change(host, name, new.get(host))
-                self._stale_hosts.add(host)
-        if wishes_of(before) != wishes_of(port):
-            self._stale_hosts.update(new)
+        self._hosts.lead(name, before, port)
         for each in (before, port):
             if each is not None and each.archetype.mode is Mode.HTTP:
                 app_id = each.known_as.lower()
@@ -321,40 +301,6 @@ class Composition:
                 self._stale_app_ids.add(app_id)
 
     # --- routes ---
-
-    def _settle_host(self, host: str) -> None:
-        rules = self.rules_at(host)
-        wildcards = wildcards_over(host)
-        for wildcard in wildcards:
-            self._below.change(wildcard, host, True if rules else None)
-        above = [rule for wildcard in wildcards for rule in self.rules_at(wildcard)]
-        entries: Mapping[MapName, Mapping[str, Value]] = {}
-        lost: Sequence[Problem] = ()
-        if rules:
-            entries, lost = host_entries(host, rules, above)
-        self._tables.blame(("host", host), lost)
-        for name in _HOST_MAPS:
-            self._tables.put_entries(name, host, entries.get(name, {}))
-        self._settle_tls(host, wildcards)
-
-    def _settle_tls(self, host: str, wildcards: Sequence[str]) -> None:
-        problems: list[Problem] = []
-        vhost, under_own = None, False
-        if self._port_rules.hosts_apart:
-            vhost = self._vhost(host, problems)
-            under_own = any(self._vhost(name, []) for name in wildcards)
-        here = bool(self._rules.of(host))
-        self._tables.blame(("tls", host), problems)
-        self._tables.put_vhost(host, vhost)
-        entries = entry_of(host, vhost, under_own=under_own) if here else {}
-        self._tables.put_entries(MapName.VHOST, host, entries)
-
-    def _vhost(self, host: str, problems: list[Problem]) -> Vhost | None:
-        ports = with_certificates(self._ports_at(host), self._port_rules.absent, problems)
-        return vhost_of(host, ports, problems, self._overrides)
-
-    def _ports_at(self, host: str) -> list[PortPart]:
-        return [self._served[name] for name in sorted(self._rules.of(host))]
 
     def _settle_app_id(self, app_id: str) -> None:
         """Port 9091 takes only the first HTTP port of an app or group; ids match in any case."""
