@@ -10,7 +10,7 @@ from pytest_docker.plugin import Services
 
 from tests.e2e.stack import IMAGE, Stack, docker
 from tests.system.clients import Load, loading
-from tests.system.rig import free_ports
+from tests.system.ports import free_ports
 
 _ROOT = Path(__file__).resolve().parents[2]
 _BUILD_TAKES = 280

@@ -13,7 +13,8 @@ import requests
 
 from tests.system import apps
 from tests.system.clients import Load, failures, get
-from tests.system.rig import Ports, eventually
+from tests.system.ports import Ports
+from tests.system.rig import eventually
 
 IMAGE = "marathon-lb-sidecar:e2e"
 COMMAND = "exec python -m sidecar.demo.example_task"

@@ -11,7 +11,8 @@ import pytest
 from tests.pems import a_certificate, known, parts, shows
 from tests.system.apps import web
 from tests.system.clients import command
-from tests.system.rig import Ports, Proxy, eventually, short_folder
+from tests.system.ports import Ports
+from tests.system.rig import Proxy, eventually, short_folder
 from tests.system.test_dropin import DropIn, dropped_in
 
 pytestmark = pytest.mark.timeout(120)

@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from tests.system.clients import COMMAND, PATIENCE, get
-from tests.system.rig import Proxy, eventually, free_ports, short_folder
+from tests.system.ports import free_ports
+from tests.system.rig import Proxy, eventually, short_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

@@ -16,15 +16,8 @@ from sidecar.haproxy.process import open_files_allow
 from sidecar.haproxy.runtime import RuntimeApi
 from tests.system.apps import web
 from tests.system.clients import COMMAND, PATIENCE, command, get
-from tests.system.rig import (
-    Ports,
-    Proxy,
-    Sidecar,
-    eventually,
-    free_ports,
-    local_marathon,
-    short_folder,
-)
+from tests.system.ports import Ports, free_ports
+from tests.system.rig import Proxy, Sidecar, eventually, local_marathon, short_folder
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -18,7 +18,8 @@ import pytest
 from sidecar.haproxy.process import adopt
 from tests.system.apps import web
 from tests.system.clients import PATIENCE
-from tests.system.rig import Rig, eventually, free_ports, haproxy_binary, rig, short_folder
+from tests.system.ports import free_ports
+from tests.system.rig import Rig, eventually, haproxy_binary, rig, short_folder
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ENTRY = _ROOT / "image" / "entry.sh"

@@ -11,6 +11,7 @@ from tests.system import rig as system
 from tests.system.apps import labelled, web
 from tests.system.browser import CONTRAST, a_chromium, a_tab, needs_chromium
 from tests.system.clients import loading
+from tests.system.ports import free_ports
 from tests.system.rig import Rig
 
 pytestmark = [pytest.mark.timeout(120), needs_chromium]
@@ -103,7 +104,7 @@ def test_requests_are_drawn_while_somebody_looks(chromium: Chromium, rig: Rig) -
 
 def test_a_reload_is_told_with_its_reason(chromium: Chromium, rig: Rig) -> None:
     """A service port outside of the range costs one; it stands there as soon as it is done."""
-    far = system.free_ports().service[0]
+    far = free_ports().service[0]
     with a_tab(chromium, address(rig)) as tab:
         tab.until("document.getElementById('reloads').innerText.includes('not reloaded')")
         rig.marathon.write(web("/far", port=far))

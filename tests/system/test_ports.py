@@ -9,7 +9,8 @@ import pytest
 from tests.system import rig as system
 from tests.system.apps import web
 from tests.system.clients import command, failures, loading
-from tests.system.rig import always, ask_sidecar, eventually, free_ports
+from tests.system.ports import free_ports
+from tests.system.rig import always, ask_sidecar, eventually
 
 pytestmark = pytest.mark.timeout(120)
 

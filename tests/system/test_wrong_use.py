@@ -11,7 +11,8 @@ import pytest
 from tests.system import rig as system
 from tests.system.apps import labelled, web
 from tests.system.clients import COMMAND, command
-from tests.system.rig import free_ports, short_folder
+from tests.system.ports import free_ports
+from tests.system.rig import short_folder
 
 pytestmark = pytest.mark.timeout(60)
 
