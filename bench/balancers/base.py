@@ -1,6 +1,7 @@
 """What every balancer of the bench has in common."""
 
 import http.client
+import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,9 @@ class Balancer(ABC):
     """One load balancer with its HAProxy, on the ports above."""
 
     name: str
+    log = "log"
+    """The file in its folder that has what it says."""
+    process: subprocess.Popen[bytes]
 
     def __init__(self, where: Surroundings) -> None:
         self.where = where
@@ -49,7 +53,15 @@ class Balancer(ABC):
         """Its processes: `control`, and HAProxy's current `worker`."""
 
     def serves(self, host: str) -> bool:
-        """Whether a host is answered."""
+        """Whether a host is answered.
+
+        Raises:
+            RuntimeError: it has ended, so no host ever will be.
+        """
+        if (code := self.process.poll()) is not None:
+            said = (self.where.folder / self.log).read_text(errors="replace").strip()
+            last = said.rpartition("\n")[2]
+            raise RuntimeError(f"{self.name} ended with {code}: {last}")
         return answer(HTTP_PORT, host)[0] == 200  # noqa: PLR2004 (HTTP)
 
 

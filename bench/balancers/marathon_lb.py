@@ -59,7 +59,7 @@ class MarathonLb(Balancer):
 
     def __init__(self, where: Surroundings, checkout: Path) -> None:
         super().__init__(where)
-        self._checkout = checkout
+        self._checkout = checkout.absolute()
 
     def start(self) -> None:
         """Start its HAProxy from an empty file, then itself."""

@@ -18,13 +18,14 @@ class Ours(Balancer):
     """`mlb-sidecar run`."""
 
     name = "sidecar"
+    log = "sidecar.log"
     flags: tuple[str, ...] = ()
     """More of them."""
 
     def start(self) -> None:
         """Start it; an HAProxy that was left serving is found again."""
         folder = self.where.folder
-        self._log = folder / "sidecar.log"
+        self._log = folder / self.log
         self._begun = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(

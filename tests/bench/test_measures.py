@@ -84,3 +84,18 @@ def test_a_port_that_somebody_has_ends_a_run_before_it_measures_the_wrong_thing(
         stage(Ours, haproxy, 1, 1),
     ):
         pass
+
+
+def test_a_balancer_that_ends_at_once_says_why_and_keeps_nobody_waiting(haproxy: str) -> None:
+    """Its last words are the reason."""
+
+    class Mistaken(Ours):
+        """With a flag that it does not have."""
+
+        flags = ("--no-such-flag",)
+
+    with (
+        pytest.raises(RuntimeError, match=r"ended with 2: .*--no-such-flag"),
+        stage(Mistaken, haproxy, 1, 1),
+    ):
+        pass
