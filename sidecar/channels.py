@@ -11,16 +11,26 @@ def _never(_: object) -> None:
     """Coalesce nothing."""
 
 
+def _newer(_: T, item: T) -> T:
+    """Of two items the one that came last."""
+    return item
+
+
 class Mailbox(Generic[T]):
     """A queue from many threads to one, bounded by what can be said rather than by how often.
 
-    An item whose key waits already takes that item's place (the first position, the last value), so
-    a slow taker costs memory for each distinct key, not for each item. Items with key None are kept
-    apart.
+    An item whose key waits already takes that item's place (the first position, the last value, or
+    what `merge` makes of the two), so a slow taker costs memory for each distinct key, not for each
+    item. Items with key None are kept apart.
     """
 
-    def __init__(self, key: Callable[[T], Hashable | None] = _never) -> None:
+    def __init__(
+        self,
+        key: Callable[[T], Hashable | None] = _never,
+        merge: Callable[[T, T], T] = _newer,
+    ) -> None:
         self._key = key
+        self._merge = merge
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, T] = {}
         self._closed = False
@@ -32,7 +42,8 @@ class Mailbox(Generic[T]):
         slot = (object(), None) if key is None else (None, key)
         with self._changed:
             if not self._closed:
-                self._waiting[slot] = item
+                before = self._waiting.get(slot)
+                self._waiting[slot] = item if before is None else self._merge(before, item)
                 self._changed.notify()
 
     def take(self, timeout: float) -> list[T]:

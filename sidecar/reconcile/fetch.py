@@ -27,13 +27,15 @@ _MOST_TRIES = 10
 class WantApp:
     """One app's definition and tasks; `since` is when (monotonic) the hint came.
 
-    `pod` says that it was a pod so far, `pods_told` whether it may be one at all.
+    `pod` says that it was a pod so far, `pods_told` whether it may be one at all. It is not asked
+    before the moment (monotonic) until which it rests.
     """
 
     app_id: AppId
     since: float = attrs.field(eq=False)
     pod: bool = attrs.field(default=False, eq=False)
     pods_told: bool = attrs.field(default=False, eq=False)
+    rests_until: float = attrs.field(default=0.0, eq=False)
 
 
 @attrs.frozen
@@ -118,6 +120,24 @@ def _key(want: Want) -> Hashable:
     return WantAll if isinstance(want, WantAll) else want
 
 
+def _rests_until(want: Want) -> float:
+    return want.rests_until if isinstance(want, WantApp) else 0.0
+
+
+def _merged(before: Want, want: Want) -> Want:
+    """Two requests as one: the newer, which rests no longer than the first would have."""
+    if isinstance(want, WantApp) and isinstance(before, WantApp):
+        return attrs.evolve(want, rests_until=min(want.rests_until, before.rests_until))
+    return want
+
+
+def _first_due(pending: Mapping[Hashable, Want], now: float) -> Hashable | None:
+    """The key of what to ask now: all apps before anything, then in the order of asking."""
+    if WantAll in pending:
+        return WantAll
+    return next((key for key, want in pending.items() if _rests_until(want) <= now), None)
+
+
 @attrs.frozen
 class _Retry:
     """When a request that failed is due again, and how often it failed."""
@@ -151,7 +171,7 @@ class Fetcher:
         self._meter = meter or Meter()
         self._stopping = stopping
         self._next_sequence = next_sequence
-        self._wants: Mailbox[Want] = Mailbox(_key)
+        self._wants: Mailbox[Want] = Mailbox(_key, _merged)
         self._retries: dict[Want, _Retry] = {}
 
     def ask(self, want: Want) -> None:
@@ -166,16 +186,25 @@ class Fetcher:
         """
         pending: dict[Hashable, Want] = {}
         while not self._stopping.is_set():
-            now = time.monotonic()
-            earliest = min((retry.due for retry in self._retries.values()), default=now + 3600)
-            for want in self._wants.take(timeout=0 if pending else max(0.0, earliest - now)):
-                pending[_key(want)] = want
+            for want in self._wants.take(timeout=self._until_next(pending)):
+                key = _key(want)
+                pending[key] = _merged(pending[key], want) if key in pending else want
             now = time.monotonic()
             for want, retry in self._retries.items():
                 if retry.due <= now:
                     pending.setdefault(_key(want), want)
-            if pending and not self._stopping.is_set():
-                self._answer(pending.pop(WantAll if WantAll in pending else next(iter(pending))))
+            due = _first_due(pending, now)
+            if due is not None and not self._stopping.is_set():
+                self._answer(pending.pop(due))
+
+    def _until_next(self, pending: Mapping[Hashable, Want]) -> float:
+        """For how many seconds there is nothing to ask, unless something new comes in."""
+        now = time.monotonic()
+        if _first_due(pending, now) is not None:
+            return 0.0
+        dues = [retry.due for retry in self._retries.values()]
+        dues += [_rests_until(want) for want in pending.values()]
+        return max(0.0, min(dues, default=now + 3600) - now)
 
     def interrupt(self) -> None:
         """Wake the thread up for its end."""

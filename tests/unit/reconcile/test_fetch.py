@@ -1,6 +1,7 @@
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -168,6 +169,29 @@ def test_hints_that_come_while_a_fetch_waits_are_one_fetch(marathon: Marathon, a
     ask(WantApp(WEB, since=200.0))
     eventually(lambda: len(marathon.got) == 3)
     assert marathon.asked == ["/v2/apps/web"] * 3
+
+
+def test_a_fetch_rests_no_longer_than_the_first_of_the_hints_that_it_is_for(
+    marathon: Marathon, ask: Ask
+) -> None:
+    """However many more come; and its answer is for the last of them too."""
+    begun = time.monotonic()
+    ask(WantApp(WEB, since=begun, rests_until=begun + 0.2))
+    for hint in range(1, 100):
+        ask(WantApp(WEB, since=begun + hint, rests_until=begun + 3600))
+    eventually(lambda: marathon.got)
+    assert time.monotonic() - begun >= 0.2
+    assert [got.since for got in marathon.got if isinstance(got, GotApp)] == [begun + 99]
+    assert marathon.asked == ["/v2/apps/web"]
+
+
+def test_an_app_that_rests_holds_up_no_other(marathon: Marathon, ask: Ask) -> None:
+    """What is due goes first, whatever was asked before."""
+    marathon.pages["/v2/apps/bad"] = an_answer("/bad")
+    ask(WantApp(BAD, since=0.0, rests_until=time.monotonic() + 3600))
+    ask(WantApp(WEB, since=0.0))
+    eventually(lambda: marathon.got)
+    assert marathon.asked == ["/v2/apps/web"]
 
 
 def test_a_failed_fetch_is_told_and_tried_again(marathon: Marathon, ask: Ask) -> None:

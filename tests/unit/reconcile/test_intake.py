@@ -43,12 +43,31 @@ def desk() -> Desk:
     return a_desk()
 
 
+def apps_asked(desk: Desk) -> list[WantApp]:
+    """The requests for one app."""
+    return [want for want in desk.asked if isinstance(want, WantApp)]
+
+
 def test_an_event_about_an_app_fetches_that_app_and_nothing_else(desk: Desk) -> None:
     """The hint is one app's; what is desired does not change before the answer."""
     gain = desk.event(AppChanged(WEB))
 
     assert desk.asked == [WantApp(WEB, since=0.0)]
     assert gain == Gain(changed=False, since=desk.clock.now)
+
+
+def test_what_a_known_app_changed_is_asked_a_moment_later_and_all_else_at_once(
+    desk: Desk,
+) -> None:
+    """Marathon tells of one change in several events; one answer is enough for them."""
+    new = AppId("/new")
+    desk.event(AppChanged(WEB))
+    desk.event(AppChanged(new))
+    desk.event(AppChanged(WEB), running(3, version=NEW))
+
+    now = desk.clock.now
+    rests = [(want.app_id, want.rests_until - now) for want in apps_asked(desk)]
+    assert rests == [(WEB, pytest.approx(0.01)), (new, 0.0), (WEB, 0.0)]
 
 
 def test_a_task_that_ended_is_out_at_once(desk: Desk) -> None:
