@@ -5,8 +5,7 @@ servers are in, and no server leaves before those that replace it are in. The or
 `ordering`.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 
 import attrs
@@ -25,7 +24,8 @@ from sidecar.plan.observed import (
 )
 from sidecar.plan.ordering import Phases
 from sidecar.plan.pools import Allocation, allocate, no_cookies, static_servers
-from sidecar.plan.steps import DeleteEntry, DeleteServer, Plan, Reason, SetEntry
+from sidecar.plan.staying import Staying, what_stays
+from sidecar.plan.steps import DeleteEntry, Plan, Reason, SetEntry
 
 
 def plan(
@@ -55,13 +55,10 @@ def plan(
     if missing:
         return Plan(reasons=tuple(Reason("map", f"{file} is not loaded") for file in missing))
 
-    makes_backends = abilities.makes_backends
-    waits = partial(_waits, abilities)
-    allocation = (making.settle if makes_backends else allocate)(desired.backends, observed, waits)
-    phases, protected_apps = Phases(), frozenset(protected)
+    allocation = _allocate(desired, observed, abilities)
+    staying = what_stays(desired, observed, allocation, protected)
+    phases = Phases()
     largest = abilities.largest_certificate
-    cautious = starts_down or any(each.waking for each in desired.backends.values())
-    proven = _proven(observed) if cautious else frozenset()
     unmade = [
         *certificates.look_after(phases, desired, observed, largest=largest),
         *_bring_in(
@@ -70,38 +67,25 @@ def plan(
             observed,
             allocation,
             abilities=abilities,
-            protected=protected_apps,
+            protected=frozenset(protected),
             starts_down=starts_down,
-            proven=proven,
         ),
     ]
-    kept = {
-        place
-        for place, row in observed.rows().items()
-        if not protected_apps.isdisjoint(row.app_ids)
-    }
-    # Whose these are nobody can tell any more; what they serve is served until the reload.
-    kept |= observed.unclaimed()
-    waiting = _waiting(desired, observed, allocation)
-    # What cannot serve in its new mode yet serves on as it did, until the reload that is due.
-    fitting = {
-        name: place
-        for name, place in allocation.location.items()
-        if place not in allocation.misfits
-    }
-    kept_routes = kept | waiting.keys()
-    staying = kept_routes | allocation.misfits
-    maps.route(
-        phases, desired.maps, fitting, observed, kept=staying, stubborn=stubborn, whole=whole
-    )
-    traits.treat(phases, desired.backends, allocation.location, observed, kept=kept_routes)
-    _empty(phases, desired, observed, allocation, kept=kept, waiting=waiting)
-    if makes_backends:
-        _unmake(phases, observed, allocation, {*kept, *waiting, *lasting})
+    _route(phases, desired, observed, allocation, staying, stubborn=stubborn, whole=whole)
+    traits.treat(phases, desired.backends, allocation.location, observed, kept=staying.places)
+    _empty(phases, desired, observed, allocation, staying)
+    if abilities.makes_backends:
+        _unmake(phases, observed, allocation, {*staying.places, *lasting})
     servers.hand_over(phases, observed)
-    phases = attrs.evolve(phases, deletions=[_cut(step, expired) for step in phases.deletions])
+    _cut(phases, expired)
     wanted = reasons.why_reload(desired, observed, expected)
     return Plan(phases.in_order(), tuple(dict.fromkeys((*wanted, *allocation.reasons, *unmade))))
+
+
+def _allocate(desired: Desired, observed: Observed, abilities: Abilities) -> Allocation:
+    """Which HAProxy backend carries which desired one."""
+    allocated = making.settle if abilities.makes_backends else allocate
+    return allocated(desired.backends, observed, partial(_waits, abilities))
 
 
 def _waits(abilities: Abilities, backend: Backend) -> Reason | None:
@@ -121,10 +105,11 @@ def _bring_in(
     abilities: Abilities,
     protected: Collection[AppId],
     starts_down: bool,
-    proven: Collection[ServerName],
 ) -> list[Reason]:
     """Claim, or make, every backend's place and bring its servers in; why some wait."""
     unmade = []
+    cautious = starts_down or any(each.waking for each in desired.backends.values())
+    proven = _proven(observed) if cautious else frozenset()
     for name, place in sorted(allocation.location.items()):
         backend = desired.backends[name]
         made = abilities.makes_backends and making.make(phases, place, backend.made_from, observed)
@@ -134,7 +119,7 @@ def _bring_in(
             unmade.append(reason)
         else:
             down = starts_down or _is_waited_for(backend, place, observed)
-            untried = {each.name for each in backend.servers} - set(proven) if down else set()
+            untried = {each.name for each in backend.servers} - proven if down else set()
             servers.bring_in(phases, place, backend.servers, observed, untried=untried)
     return unmade
 
@@ -178,26 +163,25 @@ def _claim(
         phases.claims.append(SetEntry(BACKEND_LEDGER, place, wanted))
 
 
-def _waiting(
-    desired: Desired, observed: Observed, allocation: Allocation
-) -> dict[str, frozenset[ServerName]]:
-    """The places that serve on until the reload that gives their app another one.
-
-    That is where an app lives which has another backend name now, and no place under it yet; of
-    each, the servers that it still wants.
-    """
-    found: dict[str, frozenset[ServerName]] = {}
-    taken = frozenset(allocation.location.values())
-    placeless = [each for name, each in desired.backends.items() if name not in allocation.location]
-    wanted: defaultdict[str, set[ServerName]] = defaultdict(set)
-    for backend in placeless:
-        for app_id in backend.app_ids:
-            wanted[app_id] |= {server.name for server in backend.servers}
-    for place, row in observed.rows().items() if placeless else ():
-        names = {name for app_id in row.app_ids for name in wanted.get(app_id, ())}
-        if names and row.owner is not None and place not in taken:
-            found[place] = frozenset(names)
-    return found
+def _route(
+    phases: Phases,
+    desired: Desired,
+    observed: Observed,
+    allocation: Allocation,
+    staying: Staying,
+    *,
+    stubborn: Collection[str],
+    whole: bool,
+) -> None:
+    """Have the maps lead to every place that can serve what is desired of it."""
+    # What cannot serve in its new mode yet serves on as it did, until the reload that is due.
+    fitting = {
+        name: place
+        for name, place in allocation.location.items()
+        if place not in allocation.misfits
+    }
+    kept = staying.places | allocation.misfits
+    maps.route(phases, desired.maps, fitting, observed, kept=kept, stubborn=stubborn, whole=whole)
 
 
 def _empty(
@@ -205,13 +189,11 @@ def _empty(
     desired: Desired,
     observed: Observed,
     allocation: Allocation,
-    *,
-    kept: Collection[str],
-    waiting: Mapping[str, Collection[ServerName]],
+    staying: Staying,
 ) -> None:
     """Take out what no app wants: servers, then the claims on backends, then the ledger's rows."""
     wanted: dict[str, Collection[ServerName]] = {
-        **waiting,
+        **staying.waiting,
         **{
             place: {server.name for server in desired.backends[name].servers}
             | {ServerName(fixed) for fixed in desired.backends[name].fixed}
@@ -219,7 +201,7 @@ def _empty(
         },
     }
     for place, row in sorted(observed.rows().items()):
-        if place in kept:
+        if place in staying.untouched:
             continue
         servers.take_out(phases, place, wanted.get(place, set()), observed)
         if row.owner is not None and place not in wanted:
@@ -230,7 +212,7 @@ def _empty(
         phases.releases.append(DeleteEntry(BACKEND_LEDGER, place))
     for key in sorted(observed.maps[SERVER_LEDGER]):
         place, _, server = key.partition("/")
-        if place not in kept and server not in wanted.get(place, set()):
+        if place not in staying.untouched and server not in wanted.get(place, set()):
             phases.releases.append(DeleteEntry(SERVER_LEDGER, key))
 
 
@@ -243,5 +225,8 @@ def _unmake(
         making.unmake(phases, place)
 
 
-def _cut(step: DeleteServer, expired: Collection[tuple[str, ServerName]]) -> DeleteServer:
-    return attrs.evolve(step, cut=(step.backend, step.name) in expired)
+def _cut(phases: Phases, expired: Collection[tuple[str, ServerName]]) -> None:
+    """End the streams of servers that leave and have waited long enough for them."""
+    phases.deletions = [
+        attrs.evolve(step, cut=(step.backend, step.name) in expired) for step in phases.deletions
+    ]
