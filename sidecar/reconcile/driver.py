@@ -6,7 +6,7 @@ that can be had.
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 import attrs
 import structlog
@@ -22,19 +22,12 @@ from sidecar.plan.observed import Observed
 from sidecar.plan.pools import demand
 from sidecar.plan.reasons import true_name_reasons
 from sidecar.plan.steps import Reason
+from sidecar.reconcile.account import Account
 from sidecar.reconcile.bound import BoundPorts
 from sidecar.reconcile.cycle import Cycle, CycleReport
 from sidecar.reconcile.engine import Engine
 from sidecar.reconcile.gate import ReloadGate
-from sidecar.reconcile.history import Historian
-from sidecar.reconcile.narration import (
-    narrate_busy,
-    narrate_cycle,
-    narrate_detour,
-    narrate_problems,
-    narrate_refusals,
-    one_line,
-)
+from sidecar.reconcile.narration import narrate_problems, one_line
 from sidecar.reconcile.orphans import Orphans
 from sidecar.reconcile.pauses import Pauses
 from sidecar.reconcile.reloads import Reloader
@@ -82,21 +75,16 @@ class Driver:
         self._assigned = assigned
         self._scribe = scribe
         self._sieve = Sieve(engine, renderer)
-        self._historian = Historian()
+        self._account = Account(meter or Meter())
         self._reloader = Reloader(engine, gate, clock)
         self._own_ports = own_ports
         self._orphans = Orphans(engine, clock)
-        self._meter = meter or Meter()
         self._clock = clock
-        self._trouble = self._detour = ""
+        self._trouble = ""
         self._starts = Pauses(_LOOK_AGAIN, _LONGEST_PAUSE, clock)
         self._workers = ""
         self._stuck = 0
-        self._refused: tuple[str, ...] = ()
         self._page_waits = False
-        self._told_busy: Mapping[int, str] = {}
-        self._cycles = 0
-        self._repairs = 0
         self._settled = False
         self._certificates = certificates
         self.desired = Desired(certificates=certificates(()))
@@ -154,7 +142,7 @@ class Driver:
         self._workers = self._engine.workers_now()
         self.incumbents = self.observed.incumbents()
         self._ports.adopt(self.observed)
-        self._say_busy()
+        self._account.busy(self._ports.busy)
         info = self._cycle.info
         log.info("HAProxy", version=info.get("Version"), maxconn=info.get("Maxconn"))
         if why := self._engine.unchecked(self._version):
@@ -182,10 +170,7 @@ class Driver:
             self._sift(wants)
         else:
             self._ports.choose(())
-        self._say_busy()
-
-    def _say_busy(self) -> None:
-        self._told_busy = narrate_busy(self._ports.busy, self._told_busy)
+        self._account.busy(self._ports.busy)
 
     # --- HAProxy as desired ---
 
@@ -236,7 +221,7 @@ class Driver:
         self._ports.widen(desired.service_ports)
         news = self._ports.look_for(desired.asked_of_machine)
         if busy != set(self._ports.busy) or news:
-            self._say_busy()
+            self._account.busy(self._ports.busy)
             desired = wants.desired(self.port_rules(), self.incumbents)
         paths = desired.certificate_paths
         self.desired = attrs.evolve(desired, certificates=self._certificates(paths))
@@ -258,19 +243,12 @@ class Driver:
         self._workers = self._engine.workers_now()
         self._ports.leave_spares_out(makes_backends=self._cycle.capabilities.makes_backends)
         gone = not self._engine.has_stats_socket()
-        self._detour = narrate_detour(self._detour, by_master=self._cycle.by_master, gone=gone)
-        # A server that waits for its streams is asked about twice a second: told once is enough.
-        if any(result.outcome == "done" for result in report.results):
-            self._historian.cycle(report, since=since, now=now)
-            self._meter.applied(since, now)
-            narrate_cycle(report, since=since, now=now, reloads=self._reloader.count)
+        self._account.detour(by_master=self._cycle.by_master, gone=gone)
+        self._account.cycle(report, since=since, now=now, audit=audit, reloads=self._reloader.count)
         if self._trouble:
             log.info("HAProxy answers again", worker=report.observed.worker)
         self._trouble = ""
         self._starts.succeeded()
-        self._cycles += 1
-        self._repairs += len(report.results) if audit and not report.waiting else 0
-        self._refused = narrate_refusals(report, self._refused)
         self._reloader.plan(report.plan.reasons, now)
         if not self._settled:  # a refused reload's part is wanted still, but cannot be had
             self._settled = not report.plan.reasons or bool(self._reloader.tell().refused)
@@ -371,7 +349,7 @@ class Driver:
         """Try each new service port; whether one had to be left out."""
         found = self._ports.leave_out_taken(self.observed)
         if found:
-            self._say_busy()
+            self._account.busy(self._ports.busy)
             self._want_now(wants)
         return found
 
@@ -379,8 +357,7 @@ class Driver:
 
     def tell(self, status: Status) -> Status:
         """The status, with all that is known here."""
-        reloads = self._reloader.tell()
-        return attrs.evolve(
+        told = attrs.evolve(
             status,
             haproxy_answers=self.observed is not None and not self._trouble,
             settled=self._settled,
@@ -389,13 +366,10 @@ class Driver:
             maxconn=self._cycle.info.get("Maxconn", ""),
             desired=self.desired,
             observed=self.observed,
-            reloads=reloads,
-            history=self._historian.tell(reloads),
-            haproxy_trouble=self._trouble or self._detour,
+            reloads=self._reloader.tell(),
+            haproxy_trouble=self._trouble,
             file_trouble=self._scribe.trouble,
-            refused_steps=self._refused,
-            cycles=self._cycles,
-            repairs=self._repairs,
             problems=self.desired.problems,
             busy_ports=dict(self._ports.busy),
         )
+        return self._account.tell(told)
