@@ -17,7 +17,10 @@ from sidecar import assembly
 from sidecar.haproxy.process import haproxy_version
 from sidecar.settings import Settings
 
-_MEASURES = ("reaction", "churn", "events", "start", "waking", "memory", "datapath", "agent")
+_MEASURES = (
+    *("reaction", "churn", "events", "burst", "start"),
+    *("waking", "memory", "datapath", "agent"),
+)
 
 
 def main() -> int:

@@ -16,9 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from bench.bursts import RATE, Burst
 from bench.cluster import Cluster, Event, framed
 
 _HEARTBEAT = 10.0
+_TOGETHER = 100
+"""Events of a burst that are written at once."""
 
 
 class Hub:
@@ -131,6 +134,8 @@ class Orders:
             "health": self.health,
             "count": self.count,
             "tasks": self.tasks,
+            "burst": self.burst,
+            "addresses": self.addresses,
         }
 
     def do(self, order: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,6 +200,26 @@ class Orders:
         with self._lock:
             found = self._cluster.app(app)
             rows = [] if found is None else [(t.id, t.host, t.port) for t in found.tasks.values()]
+        return {"tasks": rows}
+
+    def burst(self, events: int) -> dict[str, Any]:
+        """So many events (or some more) in turmoil, at their rate; `at` is after the last."""
+        burst = Burst(self._cluster, seed=1)
+        begun, sent = time.monotonic(), 0
+        while sent < events:
+            with self._lock:
+                some = burst.next(min(_TOGETHER, events - sent))
+            self._hub.send(some)
+            sent += len(some)
+            time.sleep(max(0.0, begun + sent / RATE - time.monotonic()))
+        at = time.monotonic()
+        return {"events": sent, "seconds": at - begun, "at": at, "apps": len(burst.apps)}
+
+    def addresses(self) -> dict[str, Any]:
+        """Where the tasks of all apps are: app, host and port."""
+        with self._lock:
+            apps = [self._cluster.app(app_id) for app_id in self._cluster.ids()]
+            rows = [(app.id, t.host, t.port) for app in apps if app for t in app.tasks.values()]
         return {"tasks": rows}
 
 

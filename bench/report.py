@@ -28,6 +28,7 @@ def table(results: Mapping[str, Any], command: str, pictures: list[str]) -> str:
         "reaction": ("From the event to the first request of a new task", _reaction),
         "churn": ("Requests under continuous change", _churn),
         "events": ("What changes cost", _events),
+        "burst": ("A burst of events", _burst),
         "start": ("Starting", _start),
         "waking": ("Waking an app from zero", _waking),
         "memory": ("Memory", _memory),
@@ -111,6 +112,21 @@ _COSTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "failed requests": lambda of: f"{of['load']['failed']} of {of['load']['count']}",
 }
+
+
+def _burst(found: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"{found['events']:,} events in {shown(found['seconds'])} at {found['size']}: changes of"
+        f" {found['backends']} apps, out of order, a fifth of them twice, a tenth of apps that"
+        " nobody has; most tasks in them live for a millisecond."
+    )
+    yield ""
+    yield "| all as Marathon has it, after the last | requests to Marathon | memory | reloads |"
+    yield "|---|---|---|---|"
+    yield (
+        f"| {shown(found['settled'])} | {found['requests']} | {found['memory'] / 1024:+.1f} MB"
+        f" | {found['reloads']} |"
+    )
 
 
 def _start(found: Mapping[str, Any]) -> Iterator[str]:

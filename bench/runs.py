@@ -19,6 +19,7 @@ from bench.balancers.marathon_lb import MarathonLb
 from bench.balancers.ours import Ours, Silent
 from bench.balancers.reloading import Reloading
 from bench.measures.agent import fast_path, misses
+from bench.measures.burst import burst
 from bench.measures.churn import churn
 from bench.measures.datapath import Answerer, datapath, middle
 from bench.measures.memory import memory
@@ -43,6 +44,8 @@ class Plan:
     churn_rate: float
     events: int
     """Changes for the count of reloads."""
+    burst: int
+    """Events within a second; they are as many in every run."""
     cycles: int
     seconds: float
     """Of each round of the data path."""
@@ -57,6 +60,7 @@ FULL = Plan(
     churn_seconds=420.0,
     churn_rate=2500.0,
     events=10_000,
+    burst=10_000,
     cycles=20_000,
     seconds=10.0,
     rounds=5,
@@ -69,6 +73,7 @@ QUICK = Plan(
     churn_seconds=20.0,
     churn_rate=1500.0,
     events=500,
+    burst=10_000,
     cycles=500,
     seconds=4.0,
     rounds=2,
@@ -106,6 +111,7 @@ class Bench:
             "reaction": self.reaction,
             "churn": self.churn,
             "events": self.events,
+            "burst": self.burst,
             "start": self.start,
             "waking": self.waking,
             "memory": self.memory,
@@ -173,6 +179,13 @@ class Bench:
         with stage(Ours, program, apps, tasks) as there:
             found = churn(there, seconds=3600, rate=100, changes=100, at_most=self.plan.events)
             return {**found, **_own(there.balancer)}
+
+    def burst(self) -> dict[str, Any]:
+        """Ten thousand events in a second, at the largest size."""
+        apps, tasks = max(size for size in self.plan.sizes if size[1] <= 10)  # noqa: PLR2004
+        self.say(f"burst of events to {Ours.name} at {apps} x {tasks}")
+        with stage(Ours, self.haproxy, apps, tasks) as there:
+            return {**burst(there, self.plan.burst), "size": f"{apps} x {tasks}"}
 
     def start(self) -> dict[str, Any]:
         """Cold starts at the largest sizes, and a start beside an HAProxy that serves."""

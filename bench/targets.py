@@ -126,6 +126,17 @@ def _data_path(results: _Results) -> Found:
     return Found(text, p50 <= 1.03 and p99 <= 1.05 and most >= 0.97)  # noqa: PLR2004 (the target)
 
 
+def _agent(results: _Results) -> Found:
+    ratio = results["agent"]["with"] / results["agent"]["without"]
+    return Found(f"{ratio:.3f} x", ratio <= 1.02)  # noqa: PLR2004 (the target)
+
+
+def _burst(results: _Results) -> Found:
+    found = results["burst"]
+    text = f"{shown(found['settled'])} after the last, {found['memory'] / 1024:+.1f} MB"
+    return Found(text, found["reloads"] == 0)
+
+
 TARGETS = (
     Target(
         "first request at a new task, 10,000 tasks, p50 / p99",
@@ -161,5 +172,17 @@ TARGETS = (
         "1.03 x / 1.05 x / 0.97 x",
         _data_path,
         "hosts, paths and flags are looked up for each request",
+    ),
+    Target(
+        "processor time of a request with the agent's filter and without",
+        "1.02 x",
+        _agent,
+        "the filter is called for each request, whether it asks or not",
+    ),
+    Target(
+        "10,000 events in a second, out of order and doubled",
+        "the end state is right",
+        _burst,
+        "a change in it needed a reload",
     ),
 )

@@ -12,6 +12,7 @@ from bench.balancers.base import HTTP_PORT, answer
 from bench.balancers.ours import Ours
 from bench.balancers.reloading import Reloading
 from bench.cluster import host_of
+from bench.measures.burst import burst
 from bench.measures.churn import churn
 from bench.measures.reaction import reaction
 from bench.measures.stage import Make, stage
@@ -63,6 +64,18 @@ def test_under_churn_every_request_counts_and_all_that_was_changed_is_told(hapro
     assert found["events"] > sum(found["changes"].values())
     assert found["reloads"] == 0
     assert routed[0] == 200
+
+
+def test_ten_thousand_events_in_a_second_end_as_marathon_has_it(haproxy: str) -> None:
+    """Doubled, out of order, of apps that nobody has, of tasks that lived for a millisecond."""
+    with stage(Ours, haproxy, 50, 2) as there:
+        found = burst(there, 10_000)
+
+    assert found["events"] >= 10_000
+    assert found["settled"] < 30
+    assert found["requests"] < found["events"] / 4
+    assert found["memory"] < 40 << 10
+    assert found["reloads"] == 0
 
 
 def test_a_restart_beside_a_full_haproxy_sends_nothing(haproxy: str) -> None:
