@@ -8,6 +8,20 @@ from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
 from sidecar.plan.steps import Reason
 
+_PARTS = {
+    "GLOBAL": "the global section",
+    "FRONTEND_DEFAULTS": "the defaults of frontends",
+    "HTTP": "the frontend of virtual hosts",
+    "HTTPS": "the frontend of virtual hosts over TLS",
+    "APPID": "the frontend of app ids",
+    "SERVICE_PORTS": "the frontend of service ports",
+    "STATS": "the frontend of statistics",
+    "AGENT": "the way to the agent",
+    "HEAD": "the sections of HAPROXY_HEAD",
+    "RANGE": "the range of service ports",
+}
+"""What a person calls the parts of a skeleton."""
+
 
 def true_name_reasons(observed: Observed) -> tuple[Reason, ...]:
     """Why a reload would make names true: apps that live in spares.
@@ -24,7 +38,7 @@ def true_name_reasons(observed: Observed) -> tuple[Reason, ...]:
 def why_reload(desired: Desired, observed: Observed, expected: Expected) -> tuple[Reason, ...]:
     """The differences of structure, each of which only a reload can cure."""
     sections = tuple(
-        Reason("section", f"{name} is not what the settings ask for")
+        Reason("section", f"other settings, or another version, made {_PARTS.get(name, name)}")
         for name, value in sorted(expected.sections.items())
         if observed.facts.get(name) != value
     )

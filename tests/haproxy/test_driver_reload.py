@@ -205,7 +205,7 @@ def test_other_settings_are_one_reload_for_an_adopted_haproxy(
     second.follow()
 
     assert [str(reason) for reason in second.gate.wanted] == [
-        "section: HTTP is not what the settings ask for"
+        "section: other settings, or another version, made the frontend of virtual hosts"
     ]
     assert second.reload_when_due()
     assert get(http, Host="web.test").task == ONE

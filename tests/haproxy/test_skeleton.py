@@ -147,8 +147,8 @@ def test_after_a_reload_statements_and_servers_are_those_of_the_new_file(rig: Ri
             second = rig.observe(api)
 
     assert {reason for reason in wanted if reason.kind == "section"} == {
-        Reason("section", "APPID is not what the settings ask for"),
-        Reason("section", "HTTP is not what the settings ask for"),
+        Reason("section", "other settings, or another version, made the frontend of app ids"),
+        Reason("section", "other settings, or another version, made the frontend of virtual hosts"),
     }
     assert second.worker != first.worker
     assert rig.plan(after, second) == Plan()

@@ -229,8 +229,8 @@ def test_differences_of_structure_are_reload_reasons() -> None:
 
     assert found.steps == ()
     assert [str(reason) for reason in found.reasons] == [
-        "section: HTTP is not what the settings ask for",
-        "section: STATS is not what the settings ask for",
+        "section: other settings, or another version, made the frontend of virtual hosts",
+        "section: other settings, or another version, made the frontend of statistics",
         "archetype: b is made otherwise than it should be",
         "port: service port 10200 is not bound",
     ]
