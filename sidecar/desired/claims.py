@@ -5,7 +5,7 @@ takes nothing from one that serves; then the smaller app id.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -35,16 +35,26 @@ def port_owners(
     rules: PortRules,
     incumbents: Mapping[int, BackendName],
     problems: list[Problem],
+    waiting: Iterable[PortPart] = (),
 ) -> dict[int, PortPart]:
-    """Who gets each service port; the others have a problem."""
+    """Who gets each service port; the others have a problem.
+
+    Those `waiting` for a task get none, and have the problem that they would have with one: it
+    does not come and go with each task that fails at its start.
+    """
     claims: defaultdict[int, list[PortPart]] = defaultdict(list)
     for port in ports:
         claims[port.number].append(port)
+    hopeful: defaultdict[int, list[PortPart]] = defaultdict(list)
+    for port in waiting:
+        hopeful[port.number].append(port)
     owners: dict[int, PortPart] = {}
-    for number, claimants in sorted(claims.items()):
+    for number in sorted(claims.keys() | hopeful.keys()):
+        claimants = claims.get(number, [])
         reason = _unusable(number, rules)
-        winner = None if reason else _winner(claimants, incumbents)
-        for port in claimants:
+        winner = _winner(claimants, incumbents) if claimants and not reason else None
+        told = hopeful.get(number, []) if winner or reason else []
+        for port in (*claimants, *told):
             if port is not winner:
                 said = reason or f"service port {number} belongs to app {_id_of(winner)}"
                 problems.append(Problem(port.app_id, f"port {port.index}", said))

@@ -310,14 +310,12 @@ class Composition:
 
     def _settle_number(self, number: int) -> None:
         """Who has a service port; who had it keeps it while it has no task for a moment."""
-        idle = [
-            port
-            for _, port in sorted(self._idle.of(number).items())
-            if is_incumbent(port, self._incumbents)
-        ]
-        ports = sorted(self._ports.of(number).values(), key=key_of)
+        idle = [port for _, port in sorted(self._idle.of(number).items())]
+        kept = [port for port in idle if is_incumbent(port, self._incumbents)]
+        waiting = [port for port in idle if not port.asleep and port not in kept]
+        ports = [*sorted(self._ports.of(number).values(), key=key_of), *kept]
         problems: list[Problem] = []
-        found = port_owners([*ports, *idle], self._port_rules, self._incumbents, problems)
+        found = port_owners(ports, self._port_rules, self._incumbents, problems, waiting)
         owner = found.get(number)
         frontend = self._frontend(owner) if owner else None
         if owner is not None and frontend is not None:

@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 
+from sidecar.desired.claims import PortRules
 from sidecar.desired.model import Desired
 from sidecar.marathon.schema import App
 from tests.builders import a_task, an_app, desired_of
@@ -67,3 +70,38 @@ def test_the_larger_weight_gets_a_service_port_then_the_smaller_app_id() -> None
 
     assert said(equal) == {"/b": "service port 10000 belongs to app /a"}
     assert said(weighted) == {"/a": "service port 10000 belongs to app /b"}
+
+
+def a_failing_app(app_id: str = "/late", port: int = 10000, **fields: Any) -> App:  # noqa: ANN401 (App's own)
+    """An app whose task is being started, and fails again and again."""
+    return an_app(app_id, service_ports=(port,), **fields)
+
+
+def test_a_problem_of_a_port_stays_while_the_apps_task_fails_and_starts_again() -> None:
+    """It does not come and go with each task: taken by another app, busy, the balancer's own."""
+    rules = PortRules(reserved=frozenset({9090}), busy={10001: "is in use"})
+    failing = [a_failing_app(), a_failing_app("/busy", 10001), a_failing_app("/own", 9090)]
+    serving = [an_owner(app.id, app.port_definitions[0].port) for app in failing]
+    first = an_owner("/first")
+
+    without_tasks = said(desired_of([first, *failing], rules))
+
+    assert without_tasks == said(desired_of([first, *serving], rules))
+    assert without_tasks == {
+        "/late": "service port 10000 belongs to app /first",
+        "/busy": "service port 10001 cannot be bound here: it is in use",
+        "/own": "service port 9090 is a port of the balancer itself",
+    }
+
+
+def test_an_app_without_a_task_takes_no_port_and_no_app_that_is_off_has_a_problem() -> None:
+    """However large its weight; two that wait alike have no problem yet."""
+    first = an_owner("/first")
+    heavy = a_failing_app("/heavy", labels={"HAPROXY_0_BACKEND_WEIGHT": "9"})
+    off = a_failing_app("/off", instances=0)
+
+    desired = desired_of([first, heavy, off])
+
+    assert desired.port_owners == {10000: "first_10000"}
+    assert said(desired) == {"/heavy": "service port 10000 belongs to app /first"}
+    assert said(desired_of([a_failing_app("/a"), a_failing_app("/b")])) == {}
