@@ -15,6 +15,12 @@ dir=$1
 haproxy=${2:-haproxy}
 deadline=${MLB_WAIT:-60}
 
+if [ ! -d "$dir" ]; then
+    echo "start-beside.sh: the folder $dir is not there; make it, or name the one that the sidecar" \
+        "has by --state-dir" >&2
+    exit 2
+fi
+
 waited=0
 while [ ! -f "$dir/haproxy.cfg" ]; do
     if [ "$waited" -ge "$deadline" ]; then

@@ -219,3 +219,19 @@ def test_the_script_without_a_folder_says_how_it_is_used() -> None:
 
     assert done.returncode != 0
     assert "usage: start-beside.sh DIR [HAPROXY]" in done.stderr
+
+
+def test_a_folder_that_is_not_there_is_said_at_once(short_dir: Path) -> None:
+    """Nobody waits a minute for a file in a folder with a typing error."""
+    missing = short_dir / "no"
+    done = subprocess.run(
+        ["sh", str(SCRIPT), str(missing)],
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+        env=waiting_for(600),
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert f"the folder {missing} is not there" in done.stderr
