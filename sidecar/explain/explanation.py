@@ -235,6 +235,13 @@ def _on_the_way(question: Question, hit: lookup.Hit | None, scene: Scene) -> Ite
         yield f"a reload is wanted: {'; '.join(scene.wanted)}"
 
 
+_OF_ALL = {
+    Door.HTTP: {"HTTP_FRONTEND_HEAD"},
+    Door.HTTPS: {"HTTPS_FRONTEND_HEAD"},
+}
+"""Templates of the frontends that apps share, which an operator replaces."""
+
+
 def _of_frontend(asked: ByHost, hit: lookup.Hit | None, scene: Scene) -> Iterator[str]:
     """What a frontend does before and beside the maps."""
     vhost = scene.desired.vhosts.get(hit.host) if hit else None
@@ -242,10 +249,11 @@ def _of_frontend(asked: ByHost, hit: lookup.Hit | None, scene: Scene) -> Iterato
         yield f"its TLS is terminated as app {vhost.app_id} asks for, in a frontend of its own"
         if vhost.options:
             yield "a client that asks for this host by another name in SNI gets 421"
+    door = Door.HTTPS if asked.door == "https" else Door.HTTP
+    for name in sorted(_OF_ALL[door] & scene.desired.overrides.texts.keys()):
+        yield f"HAPROXY_{name} is replaced for all apps; its rules come first and are not read here"
     for each in scene.desired.front_rules:
-        if each.door is (Door.HTTPS if asked.door == "https" else Door.HTTP) and (
-            hit is None or each.backend == hit.backend
-        ):
+        if each.door is door and (hit is None or each.backend == hit.backend):
             yield (
                 f"templates of app {each.app_id} (backend {each.backend}) have rules in this"
                 " frontend, which may decide otherwise; they are not read here"

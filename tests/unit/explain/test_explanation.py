@@ -8,6 +8,7 @@ import pytest
 from sidecar.desired.claims import PortRules
 from sidecar.desired.derive import Rules
 from sidecar.desired.model import MapName, ServerName
+from sidecar.desired.templates.overrides import Overrides
 from sidecar.explain.facts import Load
 from sidecar.explain.wording import lines
 from sidecar.plan.observed import State
@@ -348,3 +349,19 @@ def test_a_word_without_a_slash_is_a_host_and_the_answer_says_so() -> None:
 
     assert any("like /hello" in note for note in world.explain("hello").notes)
     assert not any("asked about" in note for note in world.explain("hello.test").notes)
+
+
+def test_rules_of_templates_that_are_not_read_are_told() -> None:
+    """Of the app whose backend a request reaches, and of the operator for all apps; no others."""
+    ruled = web("/ruled", labels={"HAPROXY_0_HTTP_FRONTEND_ACL": "  acl x path /\n"})
+    world = a_world([ruled, web("/plain", 10001, labels={"HAPROXY_0_VHOST": "plain.test"})])
+    overrides = Overrides.of({"HTTP_FRONTEND_HEAD": "frontend x\n  bind *:80\n"})
+    headed = attrs.evolve(world.scene.desired, overrides=overrides)
+
+    assert any("templates of app /ruled" in note for note in world.explain("web.test/").notes)
+    assert not any("template" in note for note in world.explain("plain.test/").notes)
+    notes = world.explain("plain.test/", desired=headed).notes
+    assert any("HAPROXY_HTTP_FRONTEND_HEAD is replaced for all apps" in note for note in notes)
+    assert not any(
+        "HEAD" in note for note in world.explain("https://plain.test/", desired=headed).notes
+    )
