@@ -19,6 +19,7 @@ from sidecar import app, inspection, telemetry
 from sidecar.control import NotRunningError, ask
 from sidecar.desired.model import Problem
 from sidecar.dropin import command as dropin
+from sidecar.dropin.manual import chapters, manual
 from sidecar.errors import SidecarError, UsageError
 from sidecar.marathon.schema import AppId
 from sidecar.reconcile.explainer import BusyError
@@ -78,8 +79,25 @@ class _Command(click.Command):
 _Group.command_class = _Command
 
 
+def _print_manual(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 (as click calls it)
+    if value:
+        click.echo(manual(chapters()))
+        context.exit()
+
+
+_longhelp = click.option(
+    "--longhelp",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_manual,
+    help="Print the manual of marathon-lb's flags, of labels and templates.",
+)
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="marathon-lb-sidecar", prog_name="mlb-sidecar")
+@_longhelp
 def main() -> None:
     """Watch Marathon and drive HAProxy through its Runtime API, without reloads.
 
@@ -158,6 +176,7 @@ def _running(name: str, _: Option) -> bool:
 
 @main.command(short_help="Do the main job: follow Marathon, keep HAProxy as it should be.")
 @_with_settings(_all)
+@_longhelp
 def run(settings: Settings) -> None:
     """Do the main job until stopped: follow Marathon, keep HAProxy as it should be.
 
@@ -240,11 +259,15 @@ def plan(context: click.Context, settings: Settings) -> None:
     Settings that are not given are those of the sidecar that runs in the state folder, if one does.
     """
     refused: Mapping[AppId, str] = {}
+    busy: Mapping[int, str] = {}
     with contextlib.suppress(NotRunningError):
         running = ask(settings, "GET", "/state")
         settings = completed(settings, _chosen(context), running["settings"])
         refused = inspection.refused(running)
-    found = inspection.planned(settings, refused)
+        busy = inspection.left_out(running)
+    found = inspection.planned(settings, refused, busy)
+    for line in inspection.left_out_lines(busy):
+        click.echo(line)
     for problem in found.problems:
         click.echo(_said(problem))
     for command in found.commands:

@@ -102,8 +102,27 @@ def _certificates(settings: Settings) -> tuple[Certificate, ...]:
     return choose(CertificateFiles(paths).first().good.items())
 
 
-def planned(settings: Settings, refused: Mapping[AppId, str] | None = None) -> Planned:
-    """What a sidecar that starts now would do, if HAProxy refuses these apps' raw configuration."""
+def left_out(state: Mapping[str, Any]) -> dict[int, str]:
+    """The service ports that a running sidecar does without, and why, by its status."""
+    return {int(port): why for port, why in state["busy_ports"].items()}
+
+
+def left_out_lines(busy: Mapping[int, str]) -> Iterator[str]:
+    """The same for people."""
+    for why, ports in by_reason(busy).items():
+        several = not ports.isdecimal()
+        yield f"service port{'s' * several} {ports} left out: {'each' if several else 'it'} {why}"
+
+
+def planned(
+    settings: Settings,
+    refused: Mapping[AppId, str] | None = None,
+    busy: Mapping[int, str] | None = None,
+) -> Planned:
+    """What a sidecar that starts now would do.
+
+    If HAProxy refuses the raw configuration of the apps `refused`, and without the ports `busy`.
+    """
     check(settings)
     layout = assembly.layout(settings)
     where = assembly.placement(settings)
@@ -113,8 +132,9 @@ def planned(settings: Settings, refused: Mapping[AppId, str] | None = None) -> P
     derivation.remember(observed)
     derivation.refuse(refused or {})
     derivation.update(derivation.snapshot.app_ids())
+    ports = attrs.evolve(_ports(settings, layout), busy=busy or {})
     desired = attrs.evolve(
-        derivation.desired(_ports(settings, layout), observed.incumbents()),
+        derivation.desired(ports, observed.incumbents()),
         certificates=_certificates(settings),
     )
     found = plan(
@@ -195,16 +215,14 @@ def status_lines(state: Mapping[str, Any], down: Down = frozenset()) -> Iterator
         yield f"HELD: a full fetch, since {state['held']['reason']}; `mlb-sidecar release` uses it"
     for path, why in state["certificates"]["troubles"].items():
         yield f"PROBLEM: certificate {path}: {why}"
-    busy = {int(port): why for port, why in state["busy_ports"].items()}
-    for why, ports in by_reason(busy).items():
-        several = not ports.isdecimal()
-        yield f"service port{'s' * several} {ports} left out: {'each' if several else 'it'} {why}"
+    yield from left_out_lines(left_out(state))
     for problem in state["problems"]:
         yield f"PROBLEM: app {problem['app']}: {problem['field']}: {problem['reason']}"
     for notice in state["notices"]:
         yield f"notice: app {notice['app']}: {notice['field']}: {notice['reason']}"
     for entry in state["apps"]:
         yield f"app {entry['id']}"
+        yield from _if(entry.get("idle", ""), "  {}")
         for backend in entry["backends"]:
             yield from _backend_lines(backend, down)
 

@@ -7,9 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+import attrs
+
+from sidecar.desired.idle_port import Idle
 from sidecar.desired.model import Backend, BackendName, Effects, Problem, Target
+from sidecar.marathon.schema import AppId
 from sidecar.plan.observed import Observed
-from sidecar.reconcile.status import Status
+from sidecar.reconcile.status import History, Status
 
 
 def describe(status: Status) -> dict[str, Any]:
@@ -53,9 +57,17 @@ def describe(status: Status) -> dict[str, Any]:
         "busy_ports": {str(port): why for port, why in sorted(status.busy_ports.items())},
         "refused_steps": list(status.refused_steps),
         "file_trouble": status.file_trouble,
+        "history": _history(status.history),
         "cycles": status.cycles,
         "repairs": status.repairs,
         "apps": _apps(status),
+    }
+
+
+def _history(history: History) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "cycles": [attrs.asdict(each) | {"reasons": list(each.reasons)} for each in history.cycles],
+        "reloads": [attrs.asdict(each) for each in history.reloads],
     }
 
 
@@ -76,7 +88,20 @@ def _apps(status: Status) -> list[dict[str, Any]]:
         described |= {"labels": dict(effects.labels), "check": effects.check}
         for app_id in backend.app_ids:
             by_app[app_id].append(described)
-    return [{"id": app_id, "backends": backends} for app_id, backends in sorted(by_app.items())]
+    idle = {each.app_id: each for some in status.desired.idle.values() for each in some}
+    return [
+        {
+            "id": app_id,
+            "backends": by_app.get(app_id, []),
+            "idle": "" if app_id in by_app else _why_idle(idle[AppId(app_id)]),
+        }
+        for app_id in sorted(by_app.keys() | idle.keys())
+    ]
+
+
+def _why_idle(port: Idle) -> str:
+    """Why an app has no backend."""
+    return "scaled to zero" if port.asleep else "no task in rotation"
 
 
 def _backend(

@@ -104,7 +104,31 @@ def test_the_plan_shows_why_a_reload_would_be_wanted(
     settings = attrs.evolve(wheel.settings, http_port=http)
     lines = shown(settings, marathon(the_app(wheel, 31001)))
 
-    assert lines[0] == "reload: section: HTTP is not what the settings ask for"
+    assert (
+        lines[0]
+        == "reload: section: other settings, or another version, made the frontend of virtual hosts"
+    )
+
+
+def test_a_port_that_is_left_out_is_a_problem_and_no_reason_for_a_reload(
+    wheel: Wheel, marathon: Callable[..., str]
+) -> None:
+    """As it is for the sidecar that runs, which knows of it."""
+    (other,) = free_ports(1)
+    more = the_app(wheel, 31002) | {"id": "/more", "portDefinitions": [{"port": other}]}
+    url = marathon(the_app(wheel, 31001), more)
+    settings = attrs.evolve(wheel.settings, marathon=(url,))
+    busy = {other: "is in use by another process"}
+
+    asked = inspection.planned(settings)
+    found = inspection.planned(settings, busy=busy)
+
+    assert f"port: service port {other} is not bound" in asked.reasons
+    assert not [reason for reason in found.reasons if reason.startswith("port: ")]
+    said = f"service port {other} cannot be bound here: it is in use by another process"
+    assert said in [problem.reason for problem in found.problems]
+    left_out = f"service port {other} left out: it is in use by another process"
+    assert list(inspection.left_out_lines(busy)) == [left_out]
 
 
 def test_what_haproxy_refuses_is_no_reason_for_a_reload(

@@ -14,6 +14,7 @@ import structlog
 from click.testing import CliRunner, Result
 
 from sidecar.cli import _all, _with_settings, main
+from sidecar.dropin.manual import chapters, manual
 from sidecar.reconcile.description import describe
 from sidecar.reconcile.holding import Hold
 from sidecar.reconcile.status import Status
@@ -81,6 +82,12 @@ def test_every_command_explains_itself(command: str) -> None:
     """A newcomer finds all of them from the first help."""
     assert command in call("--help").output
     assert call(command, "-h").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["--longhelp"], ["run", "--longhelp"], ["sse", "--longhelp"]])
+def test_the_manual_is_printed_wherever_it_is_asked_for(words: list[str]) -> None:
+    """Nobody has to know which command has it."""
+    assert call(*words).stdout.rstrip() == manual(chapters()).rstrip()
 
 
 def test_help_shows_no_secret() -> None:

@@ -9,7 +9,14 @@ from sidecar.marathon.schema import AppId
 from sidecar.plan.observed import State
 from sidecar.reconcile.description import describe
 from sidecar.reconcile.holding import Hold
-from sidecar.reconcile.status import Freshness, Reloads, Status
+from sidecar.reconcile.status import (
+    CycleTold,
+    Freshness,
+    History,
+    Reloads,
+    ReloadTold,
+    Status,
+)
 from tests.builders import an_app, an_observed, desired_of, row, seen, tasks
 
 SPARE = "spare.http-roundrobin.001"
@@ -106,6 +113,39 @@ def test_what_has_no_effect_is_shown_apart_from_problems() -> None:
 def test_maxconn_is_a_number(said: str, shown: int | None) -> None:
     """Null where HAProxy has not said it."""
     assert describe(attrs.evolve(a_status(), maxconn=said))["haproxy"]["maxconn"] == shown
+
+
+def test_an_app_without_a_task_is_there_and_says_so() -> None:
+    """It is not taken for one that nobody knows; one that is scaled to zero says that."""
+    desired = desired_of([an_app(labels=LABELS), an_app("/off", labels=LABELS, instances=0)])
+    described = describe(Status(1.0, desired=desired))
+
+    assert described["apps"] == [
+        {"id": "/off", "backends": [], "idle": "scaled to zero"},
+        {"id": "/web", "backends": [], "idle": "no task in rotation"},
+    ]
+    text = "\n".join(status_lines(described))
+    assert "app /off\n  scaled to zero\napp /web\n  no task in rotation" in text
+
+
+def test_the_last_cycles_and_reloads_are_told() -> None:
+    """What the page shows of the past, for scripts."""
+    cycle = CycleTold(2.0, "1 x server in", 3, 0.002, 0.003, ("port: 8",))
+    status = attrs.evolve(a_status(), history=History((cycle,), (ReloadTold(1.5, "port: 7"),)))
+
+    assert describe(status)["history"] == {
+        "cycles": [
+            {
+                "at": 2.0,
+                "what": "1 x server in",
+                "commands": 3,
+                "seconds": 0.002,
+                "since_event": 0.003,
+                "reasons": ["port: 8"],
+            }
+        ],
+        "reloads": [{"at": 1.5, "why": "port: 7", "failed": False}],
+    }
 
 
 def test_the_description_is_json() -> None:
