@@ -30,6 +30,7 @@ def read_file(path: Path, most: int, *, pipe: bool = False) -> bytes:
 
 
 NO_FILE = "is a pipe or a device, and no file"
+_NULL = os.makedev(1, 3)
 _KERNELS = ("/proc/", "/sys/")
 """What looks like a file there may block, or have no end."""
 
@@ -43,3 +44,14 @@ def special(path: str) -> str:
     except (OSError, ValueError):
         return ""
     return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else NO_FILE
+
+
+def waits_for_ever(path: str) -> bool:
+    """Whether whoever reads what is at a path may never come to its end: a pipe, or a device."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return False
+    if stat.S_ISCHR(found.st_mode):
+        return found.st_rdev != _NULL  # which is a good way to say "nothing"
+    return stat.S_ISFIFO(found.st_mode) or stat.S_ISBLK(found.st_mode)

@@ -26,6 +26,7 @@ from sidecar.haproxy.config import CONFIG_FILE, Rendered
 from sidecar.haproxy.files import ConfigurationFile, make_folder, remove_others, write_all
 from sidecar.haproxy.folder import StateFolder
 from sidecar.haproxy.master import MasterCli
+from sidecar.haproxy.named_files import odd_file
 from sidecar.haproxy.ports import address_problem, busy_ports
 from sidecar.reading import special
 
@@ -163,7 +164,7 @@ class Engine:
                 return bool(written)
             candidate = self._config.propose(rendered.text)
             if not self.unchecked(running_version):
-                self._check(candidate)
+                self._check(candidate, rendered.text)
             self._config.accept()
             remove_others(folder / CERTIFICATES, rendered.certificates)
         return True
@@ -185,7 +186,7 @@ class Engine:
             write_all(missing, config=folder / CONFIG_FILE)
             trial = self._config.try_out(rendered.text)
             try:
-                result = self._checked(trial)
+                result = self._checked(trial, rendered.text)
             finally:
                 trial.unlink(missing_ok=True)
         return "" if result.ok else result.text
@@ -211,8 +212,8 @@ class Engine:
             f" {self._config.rejected}: {_last_lines(outcome.log)}"
         )
 
-    def _check(self, candidate: Path) -> None:
-        result = self._checked(candidate)
+    def _check(self, candidate: Path, text: str) -> None:
+        result = self._checked(candidate, text)
         if not result.ok:
             kept = self._config.reject()
             raise ConfigurationRejectedError(
@@ -220,8 +221,13 @@ class Engine:
                 f" {_last_lines(result.text)}"
             )
 
-    def _checked(self, config: Path) -> process.CheckResult:
-        """Check a file; one that takes far longer than those before is one that does not end."""
+    def _checked(self, config: Path, text: str) -> process.CheckResult:
+        """Check a file; one that takes far longer than those before is one that does not end.
+
+        Where it names a pipe it would not, so HAProxy is not asked.
+        """
+        if odd := odd_file(text):
+            return process.CheckResult(ok=False, text=odd)
         took = self._check_took
         patience = _CHECK_TAKES if took is None else max(_LEAST_PATIENCE, took * _FAR_LONGER)
         began = time.monotonic()

@@ -218,13 +218,43 @@ def test_a_file_that_is_a_pipe_is_its_apps_problem_and_keeps_nobody_waiting(
 
 
 @pytest.mark.timeout(60)
+def test_a_template_that_names_a_pipe_is_refused_and_keeps_nobody_waiting(
+    wheel: Wheel, ports: dict[str, int], pipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HAProxy is never asked about it."""
+    read: list[str] = []
+    check = process.check_configuration
+
+    def noted(binary: str, config: Path, *, timeout: float) -> process.CheckResult:
+        read.append(config.read_text())
+        return check(binary, config, timeout=timeout)
+
+    monkeypatch.setattr(process, "check_configuration", noted)
+    bad, good = free_ports(2)
+    options = {"HAPROXY_0_BACKEND_HTTP_OPTIONS": f"  errorfile 503 {pipe}"}
+    wheel.wants.apps.append(web(bad, ports[TWO], name="bad", **options))
+    wheel.wants.apps.append(web(good, ports[TWO], name="good", HAPROXY_0_BIND_OPTIONS="maxconn 9"))
+    wheel.follow()
+    assert wheel.reload_when_due()  # it was sifted: look again
+    wheel.follow()
+    assert wheel.reload_when_due()
+
+    said = wheel.wants.refused[AppId("/bad")]
+    assert said == f"HAProxy refuses it: {pipe} is a pipe or a device, and no file"
+    assert get(good).task == TWO
+    assert read
+    assert not [text for text in read if pipe in text]
+
+
+@pytest.mark.timeout(60)
 def test_raw_configuration_that_haproxy_never_gets_through_is_refused(
     wheel: Wheel, ports: dict[str, int], pipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its check takes far longer than those before; others are not held up for ever."""
     monkeypatch.setattr(engine, "_LEAST_PATIENCE", 1.0)
     bad, good = free_ports(2)
-    options = {"HAPROXY_0_BACKEND_HTTP_OPTIONS": f"  errorfile 503 {pipe}"}
+    hidden = os.path.relpath(pipe)  # a path that only HAProxy can follow
+    options = {"HAPROXY_0_BACKEND_HTTP_OPTIONS": f"  errorfile 503 {hidden}"}
     wheel.wants.apps.append(web(bad, ports[TWO], name="bad", **options))
     wheel.wants.apps.append(web(good, ports[TWO], name="good", HAPROXY_0_BIND_OPTIONS="maxconn 9"))
     wheel.follow()
