@@ -6,7 +6,8 @@
 --
 -- Action: mlb_wake, of backends; it reads txn.flags, where `wake:30` says how many seconds a
 -- request may wait. It ends when the backend has a usable server. Where none came, it sets
--- txn.asleep, one line for a person: why. Nothing blocks: the request sleeps, and looks again.
+-- txn.asleep, one line for a person: why, and txn.asleep_word, the same for a program. Nothing
+-- blocks: the request sleeps, and looks again.
 -- Needs HAProxy 2.6 or later, and `lua-prepend-path` for lib/.
 -- SPDX-License-Identifier: Apache-2.0
 
@@ -16,7 +17,11 @@ local waits = require("lib.waits")
 local SIDECAR_SECONDS = 2
 
 -- What follows a reload reaches the new worker alone.
-local RELOADED = { reason = "HAProxy was reloaded meanwhile; ask again", over = true }
+local RELOADED = {
+    reason = "HAProxy was reloaded meanwhile; ask again",
+    word = "reloaded",
+    over = true,
+}
 
 local folder = ... or os.getenv("MLB_WAKING") or ""
 if folder:sub(1, 1) ~= "/" then
@@ -55,9 +60,10 @@ local function wake(txn)
         if book.take(backend, now()) then
             book.note(backend, now(), ask(backend))
         end
-        local why = book.verdict(backend, since, now(), deadline)
+        local why, word = book.verdict(backend, since, now(), deadline)
         if why then
-            return txn:set_var("txn.asleep", why)
+            txn:set_var("txn.asleep", why)
+            return txn:set_var("txn.asleep_word", word)
         end
         core.msleep(waits.pause(now() - since))
     end

@@ -11,6 +11,13 @@ local UNREACHED_SECONDS = 5
 
 local USUAL_SECONDS = 30
 
+-- A reason stands as it is in a text, in HTML and in a JSON string.
+local PLAIN = { ['"'] = "'", ["\\"] = "/", ["<"] = "(", [">"] = ")", ["&"] = "+" }
+
+local function plain(text)
+    return (text:gsub('["\\<>&]', PLAIN):gsub("[^\32-\126]", " "))
+end
+
 --- Reads how long a request of a backend may wait.
 -- @param flags string  the backend's flags
 -- @return number  seconds
@@ -28,13 +35,16 @@ end
 --- Reads the sidecar's answer.
 -- @param status number  nil where there was none
 -- @param body string  JSON with a `reason` of plain characters; where there was none, a sentence
--- @return table  `reason`, `unreached`, and `over` where waiting is of no use
+-- @return table  `reason` and `word`, for people and for programs, `unreached`, and `over` where
+--   waiting is of no use
 function M.read(status, body)
     if not status then
-        return { reason = "The sidecar cannot be reached: " .. body, unreached = true }
+        local reason = plain("The sidecar cannot be reached: " .. body)
+        return { reason = reason, word = "sidecar-away", unreached = true }
     end
     local reason = body:match('"reason": "([^"]*)"') or "The sidecar answers with " .. status
-    return { reason = reason, over = status == 503 }
+    local word = body:match('"word": "([^"]*)"') or "wake-failed"
+    return { reason = plain(reason), word = plain(word), over = status == 503 }
 end
 
 --- Makes the book of one worker.
@@ -63,22 +73,24 @@ function M.book()
     --- Notes an answer, as `read` gives it.
     function book.note(backend, now, answer)
         local mine = page(backend)
-        mine.reason = answer.reason
+        mine.reason, mine.word = answer.reason, answer.word
         mine.over = answer.over and now or nil
         mine.unreached = answer.unreached and (mine.unreached or now) or nil
     end
 
     --- Tells whether a request that has waited since a time is to wait no more.
     -- @return string  why; nil while it is to wait
+    -- @return string  the same in a word
     function book.verdict(backend, since, now, deadline)
         local mine = page(backend)
         local over = mine.over and mine.over >= since
         local alone = mine.unreached and now - math.max(since, mine.unreached) > UNREACHED_SECONDS
         if over or alone then
-            return mine.reason
+            return mine.reason, mine.word
         elseif now >= deadline then
             local why = mine.reason or ""
-            return "No task of the app came in time" .. (why ~= "" and ": " .. why or "")
+            local told = "No task of the app came in time" .. (why ~= "" and ": " .. why or "")
+            return told, "wake-timed-out"
         end
     end
 

@@ -11,7 +11,7 @@ import attrs
 from sidecar.desired.model import Backend, BackendName, Desired, Server
 from sidecar.desired.templates.wording import quoted
 from sidecar.haproxy.archetypes import PoolSizes, archetypes_of, pool_sizes
-from sidecar.haproxy.layout import Layout
+from sidecar.haproxy.layout import Layout, Ruling
 from sidecar.haproxy.map_files import certificate_texts, map_texts
 from sidecar.haproxy.proxies import Proxies
 from sidecar.haproxy.skeleton import Skeleton, head_of
@@ -39,7 +39,7 @@ class Renderer:
     def __init__(self, templates: str, proxies: Proxies | None = None) -> None:
         """Take the folder that holds `haproxy.cfg.j2` and `sections/`."""
         self._skeleton = Skeleton(templates, proxies)
-        self._backends: Mapping[tuple[str, BackendName], tuple[Backend, str]] = {}
+        self._backends: Mapping[tuple[Ruling, BackendName], tuple[Backend, str]] = {}
         """What was rendered the last time, and nothing older: apps that change would leave much."""
 
     def render(self, desired: Desired, layout: Layout) -> Rendered:
@@ -55,10 +55,10 @@ class Renderer:
             head=head_of(desired.overrides, layout).sections,
             frontends="\n\n".join(frontends),
             archetypes=[
-                self._skeleton.archetype(archetype, layout.state_dir, desired.overrides)
+                self._skeleton.archetype(archetype, layout.ruling, desired.overrides)
                 for archetype in archetypes
             ],
-            backends=self._backend_texts(backends, layout.state_dir),
+            backends=self._backend_texts(backends, layout.ruling),
             spares=[
                 (spare_name(name, number + 1), name)
                 for name, size in pools.items()
@@ -89,25 +89,23 @@ class Renderer:
             *self._skeleton.own_frontends(desired, layout),
         ]
 
-    def _backend_texts(self, backends: Sequence[Backend], state_dir: str) -> list[str]:
+    def _backend_texts(self, backends: Sequence[Backend], ruling: Ruling) -> list[str]:
         """Their texts, made anew for those that have changed since the last time."""
         before, now = self._backends, {}
         for backend in backends:
-            key = (state_dir, backend.name)
+            key = (ruling, backend.name)
             known = before.get(key)
             same = known is not None and (known[0] is backend or known[0] == backend)
-            now[key] = (
-                known if known and same else (backend, self._backend_text(backend, state_dir))
-            )
+            now[key] = known if known and same else (backend, self._backend_text(backend, ruling))
         self._backends = now
         return [text for _, text in now.values()]
 
-    def _backend_text(self, backend: Backend, state_dir: str) -> str:
+    def _backend_text(self, backend: Backend, ruling: Ruling) -> str:
         lines = [f"{backend.preamble}\n"] if backend.preamble else []
         lines.append(f"backend {backend.name} from {backend.archetype.name}")
         if backend.archetype.bare:
             section = self._skeleton.rules(
-                backend.archetype, state_dir, replaced=backend.pieces, section=backend.section
+                backend.archetype, ruling, replaced=backend.pieces, section=backend.section
             )
         else:
             section = backend.section

@@ -6,6 +6,14 @@ from sidecar.haproxy.archetypes import PoolSizes
 
 
 @attrs.frozen
+class Ruling:
+    """What the rules of all backends depend on beside their archetype; see `Layout`."""
+
+    state_dir: str
+    explains: bool
+
+
+@attrs.frozen
 class Layout:
     """Where everything is: folders, addresses, ports and the size of the pools.
 
@@ -41,6 +49,11 @@ class Layout:
     explains: bool = True
     traced: int | None = None
     locks: bool = True
+
+    @property
+    def ruling(self) -> Ruling:
+        """What the rules of backends are made by."""
+        return Ruling(self.state_dir, explains=self.explains)
 
     @property
     def reserved(self) -> frozenset[int]:

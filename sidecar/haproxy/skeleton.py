@@ -21,7 +21,7 @@ from sidecar.desired.templates.table import TEMPLATES
 from sidecar.desired.templates.wording import lines_of
 from sidecar.haproxy.binds import copies_of, own_line, range_lines, vhost_words
 from sidecar.haproxy.grouped import first_frontend, host_rules, own_sections
-from sidecar.haproxy.layout import Layout
+from sidecar.haproxy.layout import Layout, Ruling
 from sidecar.haproxy.proxies import Proxies
 
 SECTIONS = (
@@ -137,7 +137,7 @@ class Skeleton:
     def rules(
         self,
         archetype: Archetype,
-        state_dir: str,
+        ruling: Ruling,
         *,
         replaced: Mapping[str, str] | None = None,
         section: str = "",
@@ -146,17 +146,18 @@ class Skeleton:
         text = self.template("sections/rules.cfg.j2").render(
             archetype=archetype,
             http=archetype.mode is Mode.HTTP,
-            maps={trait.name: f"{state_dir}/{trait.value}" for trait in TraitMap},
+            maps={trait.name: f"{ruling.state_dir}/{trait.value}" for trait in TraitMap},
+            explains=ruling.explains,
             replaced=replaced or {},
             section=section,
         )
         return text.rstrip()
 
-    def _archetype(self, archetype: Archetype, state_dir: str, overrides: Overrides) -> str:
+    def _archetype(self, archetype: Archetype, ruling: Ruling, overrides: Overrides) -> str:
         pieces = archetype_pieces(archetype, overrides)
         # Where the balance may be replaced, it may be replaced by one of these.
         hashed = archetype.balance.startswith(_HASHED) or "BACKEND_HEAD" in pieces
-        rules = self.rules(archetype, state_dir, replaced=pieces)
+        rules = self.rules(archetype, ruling, replaced=pieces)
         text = self.template("sections/archetype.cfg.j2").render(
             archetype=archetype,
             hashed=hashed or archetype.bare,

@@ -38,7 +38,7 @@ def expectation(skeleton: Skeleton, desired: Desired, layout: Layout, *, whole: 
             "RANGE": layout.service_ports.replace(" ", ""),
         },
         {
-            each.name: digest(skeleton.archetype(each, layout.state_dir, desired.overrides))
+            each.name: digest(skeleton.archetype(each, layout.ruling, desired.overrides))
             for each in archetypes
         },
     )

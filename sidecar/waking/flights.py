@@ -4,6 +4,8 @@ A flight lasts for as long as requests ask for it. Waiting has its own end in HA
 why it lasts, and when waiting is of no use.
 """
 
+import enum
+
 import attrs
 
 from sidecar.errors import MarathonLockedError, MarathonRefusedError, SidecarError
@@ -21,12 +23,25 @@ _LONGEST_REASON = 300
 _PLAIN = {ord('"'): "'", ord("\\"): "/"}
 
 
+class Outcome(enum.Enum):
+    """What came of a flight that is of no use any more; each value is a word for programs."""
+
+    REFUSED = "wake-refused"
+    FAILED = "wake-failed"
+    GONE = "wake-gone"
+
+
 @attrs.frozen
 class Told:
-    """What a waiting request is told: whether to wait on, and why it lasts or cannot be."""
+    """What a waiting request is told: why it lasts, or, with an outcome, why it is of no use."""
 
-    wait: bool
     reason: str = ""
+    outcome: Outcome | None = None
+
+    @property
+    def wait(self) -> bool:
+        """Whether to wait on."""
+        return self.outcome is None
 
 
 @attrs.frozen
@@ -45,7 +60,12 @@ class Flight:
     scaled: float | None = None
     failed: frozenset[str] = frozenset()
     reason: str = ""
-    over: bool = False
+    outcome: Outcome | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether waiting is of no use."""
+        return self.outcome is not None
 
     def wants_attention(self, now: float) -> bool:
         """Whether it is to be brought on its way."""
@@ -57,7 +77,7 @@ class Flight:
 
     def told(self) -> Told:
         """What those who wait are told."""
-        return Told(not self.over, self.reason)
+        return Told(self.reason, self.outcome)
 
     def needs_scaling(self, seen: Startup, now: float) -> bool:
         """Whether Marathon is to be asked for tasks; never where it has been already."""
@@ -68,7 +88,7 @@ class Flight:
     def saw(self, seen: Startup | None) -> "Flight":
         """The flight after a look at the app."""
         if seen is None:
-            return self.ended("Marathon has no such app any more")
+            return self.ended(Outcome.GONE, "Marathon has no such app any more")
         failure = seen.failure
         task = failure.task_id if failure else ""
         if not self.looked:
@@ -77,7 +97,7 @@ class Flight:
         reason = _failure(failure) if failure and task in failed else _progress(seen)
         flight = attrs.evolve(self, failed=failed, reason=plain(reason))
         if len(failed) >= _FAILURES and not seen.running:
-            return flight.ended(reason)
+            return flight.ended(Outcome.FAILED, reason)
         return flight
 
     def ran_into(self, error: SidecarError) -> "Flight":
@@ -85,12 +105,12 @@ class Flight:
         if isinstance(error, MarathonLockedError):
             return attrs.evolve(self, reason="another deployment of the app is in progress")
         if isinstance(error, MarathonRefusedError):
-            return self.ended(f"Marathon does not let us scale it: {error}")
+            return self.ended(Outcome.REFUSED, f"Marathon does not let us scale it: {error}")
         return attrs.evolve(self, reason=plain(f"Marathon does not answer: {error}"))
 
-    def ended(self, reason: str) -> "Flight":
+    def ended(self, outcome: Outcome, reason: str) -> "Flight":
         """The flight, of no use any more."""
-        return attrs.evolve(self, reason=plain(reason), over=True)
+        return attrs.evolve(self, reason=plain(reason), outcome=outcome)
 
 
 def plain(text: str) -> str:

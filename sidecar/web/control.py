@@ -78,4 +78,6 @@ class ControlServer:
         told = self._wake(backend)
         if told is None:
             return "404 Not Found", {"reason": "the sidecar knows of no such app that can be woken"}
-        return "202 Accepted" if told.wait else "503 Service Unavailable", {"reason": told.reason}
+        if told.outcome is None:
+            return "202 Accepted", {"reason": told.reason}
+        return "503 Service Unavailable", {"reason": told.reason, "word": told.outcome.value}

@@ -109,7 +109,9 @@ def test_a_request_that_may_wake_its_app_is_not_asked_about(made: Asking) -> Non
     replies = [made.site.ask(each) for each in asks]
 
     assert {reply.status for reply in replies} == {503}
-    assert all(reply.text.startswith("No task of the app came in time") for reply in replies)
+    assert all(
+        reply.text.startswith("503 Not started: No task of the app came") for reply in replies
+    )
     assert made.agent.stats().answers == before
 
 

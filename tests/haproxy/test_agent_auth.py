@@ -1,5 +1,6 @@
 """Passwords that the agent checks: as marathon-lb has them, and without a reload."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ import pytest
 from sidecar.desired.derive import Rules
 from sidecar.spoe.agent import Answer, Arguments
 from tests.haproxy.agent_rig import Asking, asking
-from tests.haproxy.parity.rig import CLOSED, Ask, Row, app, said
+from tests.haproxy.parity.rig import CLOSED, Ask, Reply, Row, app, said
 from tests.haproxy.parity.test_auth_and_networks import APPS, AUTH, ROWS, with_password
 
 BY_AGENT = Rules(auth_by_agent=True)
@@ -62,6 +63,69 @@ def test_odd_credentials_are_401(made: Asking, words: str) -> None:
         401,
         'Basic realm="my realm"',
     )
+
+
+FORMS = [
+    ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html; charset=utf-8"),
+    ("text/html;q=0.2, application/json;q=0.9", "application/json"),
+    ("*/*", "text/plain; charset=utf-8"),
+]
+
+
+def page_of(made: Asking, accept: str, password: str = "") -> Reply:
+    """What a client that likes some form gets, without a password or with one."""
+    headers = {"Accept": accept} | (with_password(password) if password else {})
+    return made.site.ask(Ask(host="locked.test", headers=headers))
+
+
+@pytest.mark.parametrize(("accept", "kind"), FORMS)
+def test_who_has_no_password_gets_a_page_in_the_form_that_it_likes(
+    made: Asking, accept: str, kind: str
+) -> None:
+    """With the realm, so that a browser asks for one."""
+    for reply in (page_of(made, accept), page_of(made, accept, "me:wrong")):
+        assert (reply.status, reply.headers["content-type"]) == (401, kind)
+        assert reply.headers["www-authenticate"] == 'Basic realm="my realm"'
+        assert reply.headers["cache-control"] == "no-store"
+        shown(reply, 401, "unauthorized", "Who has a password of this app may come in.")
+
+
+def shown(reply: Reply, status: int, word: str, sentence: str) -> None:
+    """The page says so, in whatever form."""
+    kind = reply.headers["content-type"]
+    if kind == "application/json":
+        told = {"status": status, "reason": word, "message": sentence}
+        assert json.loads(reply.text) == told
+        return
+    assert sentence in reply.text
+    assert reply.text.startswith("<!doctype html>" if "html" in kind else f"{status} ")
+
+
+@pytest.mark.parametrize(("accept", "kind"), FORMS)
+def test_while_the_agent_cannot_say_the_page_is_503_in_the_form_that_a_client_likes(
+    made: Asking, accept: str, kind: str
+) -> None:
+    """Also for the right password."""
+    made.look(desired=type(made.site.desired)())
+    try:
+        reply = page_of(made, accept, "me:secret")
+    finally:
+        made.look()
+    assert (reply.status, reply.headers["content-type"]) == (503, kind)
+    assert (reply.headers["retry-after"], reply.headers["cache-control"]) == ("5", "no-store")
+    sentence = "The password cannot be checked at the moment."
+    shown(reply, 503, "unchecked-password", sentence)
+
+
+def test_without_explanations_the_answers_are_a_line(haproxy_binary: str) -> None:
+    """With `--error-pages plain`, whatever the client likes."""
+    with asking(haproxy_binary, APPS, rules=BY_AGENT, explains=False) as made:
+        refused = page_of(made, "text/html")
+        assert (refused.status, refused.text) == (401, "401 Unauthorized")
+        assert refused.headers["www-authenticate"] == 'Basic realm="my realm"'
+        made.stop()
+        reply = page_of(made, "application/json", "me:secret")
+        assert (reply.status, reply.headers["content-type"]) == (503, "text/plain")
 
 
 def test_without_the_agent_nobody_comes_in(haproxy_binary: str) -> None:

@@ -1,6 +1,7 @@
 """Requests for an app that is asleep, on a real HAProxy; the test stands in for the scaler."""
 
 import itertools
+import json
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import requests
 
 from sidecar.desired.model import Desired
 from sidecar.waking.counters import read_counters
-from sidecar.waking.flights import Told
+from sidecar.waking.flights import Outcome, Told
 from sidecar.web.control import ControlServer
 from tests.builders import a_task, an_app, desired_of
 from tests.conditions import eventually
@@ -30,6 +31,7 @@ from tests.haproxy.skeleton_rig import (
 )
 
 HOST = "nap.test"
+LATE = "503 Not started: No task of the app came in time"
 
 
 @attrs.define
@@ -40,7 +42,7 @@ class Nap:
     port: int
     task: int
     asked: list[tuple[float, str]] = attrs.field(factory=list)
-    answer: Callable[[str], Told | None] = lambda _: Told(wait=True)
+    answer: Callable[[str], Told | None] = lambda _: Told()
     clients: ThreadPoolExecutor = attrs.field(factory=lambda: ThreadPoolExecutor(60))
 
     def wake(self, name: str) -> Told | None:
@@ -102,7 +104,7 @@ def nap(running: Nap) -> Nap:
     """The app, asleep, and nobody has asked for it."""
     running.becomes(awake=False)
     running.asked.clear()
-    running.answer = lambda _: Told(wait=True, reason="being started")
+    running.answer = lambda _: Told("being started")
     return running
 
 
@@ -144,21 +146,65 @@ def test_requests_to_an_app_that_is_awake_ask_nobody(nap: Nap) -> None:
 
 def test_a_refusal_is_told_to_all_who_wait(nap: Nap) -> None:
     """As 503 with the reason, at once."""
-    nap.answer = lambda _: Told(wait=False, reason="Marathon does not let us scale it")
+    nap.answer = lambda _: REFUSED
     began = time.monotonic()
 
     replies = [raw(nap) for _ in range(2)]
 
-    assert replies[0] == (503, "5", "Marathon does not let us scale it\n")
+    assert replies[0] == (503, "5", f"503 Not started: {REFUSED.reason}")
     assert replies[1] == replies[0]
     assert time.monotonic() - began < 2.5
 
 
-def raw(nap: Nap) -> tuple[int, str, str]:
+REFUSED = Told("Marathon does not let us scale it", Outcome.REFUSED)
+
+
+def raw(nap: Nap, accept: str = "*/*") -> tuple[int, str, str]:
     """Status, Retry-After and body of one request."""
     url = f"http://127.0.0.1:{nap.rig.layout.http_port}/"
-    answer = requests.get(url, headers={"Host": HOST}, timeout=WITHIN)
+    headers = {"Host": HOST, "Accept": accept}
+    answer = requests.get(url, headers=headers, timeout=WITHIN)
     return answer.status_code, answer.headers.get("Retry-After", ""), answer.text
+
+
+def test_a_program_that_waited_is_told_in_json_why(nap: Nap) -> None:
+    """As of every request that nothing answers: the status, a word and a sentence."""
+    nap.answer = lambda _: REFUSED
+
+    status, again, text = raw(nap, "application/json")
+
+    assert (status, again) == (503, "5")
+    assert json.loads(text) == {
+        "status": 503,
+        "reason": "wake-refused",
+        "message": "Marathon does not let us scale it",
+    }
+
+
+def test_a_browser_that_waited_is_told_on_a_page_that_the_reason_cannot_break(nap: Nap) -> None:
+    """Marathon's words stand in it, whatever they are."""
+    nap.answer = lambda _: Told("it said <script> & 'more' at 100%", Outcome.FAILED)
+
+    status, again, text = raw(nap, "text/html,application/xhtml+xml,*/*;q=0.8")
+
+    assert (status, again) == (503, "5")
+    assert text.startswith('<!doctype html><html lang="en">')
+    assert "<p>it said (script) + 'more' at 100%</p>" in text
+
+
+def test_without_explanations_the_reason_is_one_line(haproxy_binary: str) -> None:
+    """With `--error-pages plain`, whatever the client likes."""
+    with a_folder() as folder:
+        [port] = free_ports(1)
+        layout = a_layout(folder, (port,), explains=False)
+        nap = Nap(a_rig(haproxy_binary, folder, layout), port, 1)
+        nap.rig.write(nap.desired(awake=False, WAKE_TIMEOUT="1"))
+        with nap.rig.running():
+            status, again, text = raw(nap, "text/html")
+            assert nap.rig.check() == (0, "")
+    assert (status, again) == (503, "5")
+    assert text.startswith("No task of the app came in time: The sidecar cannot be reached")
+    assert text.endswith("\n")
 
 
 def test_a_wait_ends_after_the_time_of_the_label(nap: Nap) -> None:
@@ -166,13 +212,11 @@ def test_a_wait_ends_after_the_time_of_the_label(nap: Nap) -> None:
     nap.becomes(awake=False, WAKE_TIMEOUT="1")
     began = time.monotonic()
 
-    assert raw(nap) == (503, "5", "No task of the app came in time: being started\n")
+    assert raw(nap) == (503, "5", f"{LATE}: being started")
     assert 0.9 < time.monotonic() - began < 3
     nap.answer = lambda _: None
     time_out = raw(nap)
-    assert time_out[2] == (
-        "No task of the app came in time: the sidecar knows of no such app that can be woken\n"
-    )
+    assert time_out[2] == f"{LATE}: the sidecar knows of no such app that can be woken"
 
 
 def test_who_may_not_come_in_wakes_nothing(nap: Nap) -> None:
@@ -212,7 +256,7 @@ def test_while_the_sidecar_is_away_waiting_ends_early(nap: Nap) -> None:
     finally:
         hidden.rename(sock)
     assert status == 503
-    assert text.startswith("The sidecar cannot be reached: ")
+    assert text.startswith("503 Not started: The sidecar cannot be reached: ")
 
 
 def test_a_reload_ends_the_wait_of_the_old_worker(nap: Nap) -> None:

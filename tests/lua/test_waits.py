@@ -8,6 +8,7 @@ import pytest
 from tests.lua.test_rewriting import ENGINES, module
 
 NAME = "nap_10000"
+LATE = "No task of the app came in time"
 
 
 @pytest.fixture(params=ENGINES, ids=["5.3", "5.4"])
@@ -31,21 +32,21 @@ def test_one_request_asks_for_all_and_again_after_a_second(waits: Any) -> None: 
 def test_a_refusal_ends_the_wait_of_those_who_waited_then(waits: Any) -> None:  # noqa: ANN401
     """Who comes later asks anew."""
     book = waits.book()
-    book.note(NAME, 12.0, waits.read(503, '{"reason": "no way"}\n'))
+    book.note(NAME, 12.0, waits.read(503, '{"reason": "no way", "word": "wake-refused"}\n'))
 
-    assert book.verdict(NAME, 11.0, 12.1, 99.0) == "no way"
+    assert book.verdict(NAME, 11.0, 12.1, 99.0) == ("no way", "wake-refused")
     assert book.verdict(NAME, 12.5, 12.6, 99.0) is None
 
 
 def test_while_it_is_worth_waiting_the_deadline_alone_ends_it(waits: Any) -> None:  # noqa: ANN401
     """It says what held it up, if that is known."""
     book = waits.book()
-    assert book.verdict(NAME, 10.0, 40.0, 40.0) == "No task of the app came in time"
+    assert book.verdict(NAME, 10.0, 40.0, 40.0) == (LATE, "wake-timed-out")
 
     book.note(NAME, 12.0, waits.read(202, '{"reason": "being started"}'))
 
     assert book.verdict(NAME, 10.0, 39.9, 40.0) is None
-    assert book.verdict(NAME, 10.0, 40.0, 40.0) == "No task of the app came in time: being started"
+    assert book.verdict(NAME, 10.0, 40.0, 40.0) == (f"{LATE}: being started", "wake-timed-out")
 
 
 def test_a_sidecar_that_stays_away_is_not_waited_for_to_the_end(waits: Any) -> None:  # noqa: ANN401
@@ -54,7 +55,10 @@ def test_a_sidecar_that_stays_away_is_not_waited_for_to_the_end(waits: Any) -> N
     for at in (10.0, 12.0, 14.0):
         book.note(NAME, at, waits.read(None, "refused"))
     assert book.verdict(NAME, 10.0, 14.9, 99.0) is None
-    assert book.verdict(NAME, 10.0, 15.1, 99.0) == "The sidecar cannot be reached: refused"
+    assert book.verdict(NAME, 10.0, 15.1, 99.0) == (
+        "The sidecar cannot be reached: refused",
+        "sidecar-away",
+    )
     assert book.verdict(NAME, 14.0, 15.1, 99.0) is None
 
     book.note(NAME, 16.0, waits.read(202, '{"reason": ""}'))
@@ -78,3 +82,11 @@ def test_who_waits_for_long_looks_less_often(waits: Any) -> None:  # noqa: ANN40
 def test_an_answer_without_a_reason_names_its_status(waits: Any) -> None:  # noqa: ANN401
     """So that whatever answers there can be found."""
     assert waits.read(404, "")["reason"] == "The sidecar answers with 404"
+
+
+def test_a_reason_is_fit_for_a_text_for_html_and_for_json(waits: Any) -> None:  # noqa: ANN401
+    """It comes from Marathon and from tasks; whatever means something there is replaced."""
+    told = waits.read(503, '{"reason": "a <b> & \\\\ c\x01 é"}')
+
+    assert told["reason"] == "a (b) + // c    "
+    assert waits.read(None, 'say "no"')["reason"] == "The sidecar cannot be reached: say 'no'"

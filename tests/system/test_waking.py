@@ -75,7 +75,8 @@ def test_an_app_gets_as_many_tasks_as_its_label_says() -> None:
     with system.running() as rig:
         sleeping(rig, WAKE_INSTANCES="3")
 
-        assert ask(rig)[0] == 200
+        status, text, _ = ask(rig)
+        assert status == 200, text
 
         rig.routed("/nap", 3)
         assert asked(rig) == 1
@@ -90,7 +91,7 @@ def test_an_app_that_fails_to_start_answers_with_the_reason() -> None:
 
         for status, text, took in replies:
             assert status == 503
-            assert text.startswith("its task failed: TASK_FAILED"), text
+            assert text.startswith("503 Not started: its task failed: TASK_FAILED"), text
             assert took < 15
         assert asked(rig) == 1
 
@@ -107,7 +108,7 @@ def test_an_app_that_finds_no_place_answers_when_its_time_is_over() -> None:
         status, text, took = ask(rig)
 
         assert (status, 3.5 < took < 8) == (503, True)
-        assert text.startswith("No task of the app came in time: "), text
+        assert text.startswith("503 Not started: No task of the app came in time: "), text
 
 
 def test_an_idle_app_goes_to_sleep_and_a_request_wakes_it_again() -> None:
@@ -152,7 +153,8 @@ def test_a_wake_while_marathon_is_away_waits_for_its_return() -> None:
         sleeping(rig)
         rig.marathon.faults.answer_badly(BadAnswer.SERVER_ERROR, times=3)
 
-        assert ask(rig)[0] == 200
+        status, text, _ = ask(rig)
+        assert status == 200, text
         assert [line["app"] for line in rig.sidecar.log("woken")] == ["/nap"]
 
 
@@ -168,4 +170,5 @@ def test_a_wake_while_marathon_stays_away_ends_with_the_reason() -> None:
 
         assert (status, 5.5 < took < 9) == (503, True)
         assert "Marathon does not answer: " in text
-        assert ask(rig)[0] == 200
+        status, text, _ = ask(rig)
+        assert status == 200, text
