@@ -5,6 +5,7 @@ took it in) is the plan's business.
 """
 
 import enum
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -326,6 +327,15 @@ class Desired:
     """Who may come in, by the keys that the map AUTH has."""
     idle: Mapping[str, tuple[Idle, ...]] = attrs.field(factory=dict)
     """The ports that nothing serves, by `host:…`, `app:…` (lower-cased) and `port:…`."""
+
+    def key_lengths(self, name: MapName) -> tuple[int, ...]:
+        """How long the keys of a map of paths are, the longest first."""
+        return self._key_lengths[name]
+
+    @functools.cached_property
+    def _key_lengths(self) -> Mapping[MapName, tuple[int, ...]]:
+        tables = (MapName.HOST_PATH, MapName.HOST_PATH_ANY_CASE)
+        return {each: tuple(sorted({*map(len, self.maps[each])}, reverse=True)) for each in tables}
 
     @property
     def asked_of_machine(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ It is made of values that exist already (what is desired, what HAProxy says it h
 one costs nothing, and what did not change stays the same object.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
@@ -50,8 +50,8 @@ class RoutingView:
 
     def backend_at(self, host: str, path: str) -> BackendName | None:
         """The true name of the backend that should answer a host and a path."""
-        found = _match(self._desired_entry, host, path)
-        return BackendName(found) if found is not None else None
+        found = self._match(self._desired_entry, host, path)
+        return BackendName(found[1]) if found is not None else None
 
     def backend_of_app(self, app_id: str) -> BackendName | None:
         """The same for an app id, in any case."""
@@ -65,8 +65,8 @@ class RoutingView:
 
     def place_at(self, host: str, path: str, owner: BackendName) -> str | None:
         """Where HAProxy has that backend, if its maps lead there by this host and path."""
-        place = _match(self._observed_entry, host, path)
-        return place if place is not None and self._owner(place) == owner else None
+        found = self._match(self._observed_entry, host, path)
+        return found[1] if found is not None and self._owner(found[1]) == owner else None
 
     def place_of_app(self, app_id: str, owner: BackendName) -> str | None:
         """The same by an app id."""
@@ -86,7 +86,7 @@ class RoutingView:
 
     def idle_at(self, host: str, path: str) -> Idle | None:
         """The port without a task that would answer: of the host, or of the closest wildcard."""
-        for name in (host, *_wildcards(host)):
+        for name in (host, *(f"*.{ending}" for ending in _endings(host))):
             for each in self.desired.idle.get(f"host:{name}", ()):
                 if _covers(each, path):
                     return each
@@ -96,6 +96,36 @@ class RoutingView:
         """The first port without a task by another key."""
         found = self.desired.idle.get(key)
         return found[0] if found else None
+
+    def _match(self, read: Read, host: str, path: str) -> tuple[str, str] | None:
+        """What answers a host and a path, as HAProxy looks it up: under which name, and who.
+
+        Of wildcards the closest counts, which has the rules of those above it too.
+        """
+        if found := self._under(read, host, path):
+            return found
+        for ending in _endings(host):
+            if read(MapName.WILDCARD, ending):
+                return self._under(read, f"*.{ending}", path)
+        return None
+
+    def _under(self, read: Read, name: str, path: str) -> tuple[str, str] | None:
+        found = [
+            entry
+            for table, any_case in _MAPS_OF_PATHS
+            if (entry := self._longest(read, table, name, path.lower() if any_case else path))
+        ]
+        if found:
+            return name, min(found)[1]
+        everywhere = read(MapName.DOMAIN, name)
+        return (name, everywhere[1]) if everywhere else None
+
+    def _longest(self, read: Read, table: MapName, name: str, path: str) -> tuple[int, str] | None:
+        whole = name + path
+        for length in self.desired.key_lengths(table):
+            if len(name) < length <= len(whole) and (entry := read(table, whole[:length])):
+                return entry
+        return None
 
     def _owner(self, place: str) -> BackendName | None:
         if self.observed is None or place not in self.observed.backends:
@@ -120,31 +150,12 @@ class RoutingView:
         return int(rank) if rank.isdecimal() else 0, backend
 
 
-def _match(read: Read, host: str, path: str) -> str | None:
-    """What answers a host and a path, as HAProxy looks it up; of a wildcard, the closest."""
-    for name in (host, *_wildcards(host)):
-        found = [
-            entry
-            for table, any_case in _MAPS_OF_PATHS
-            if (entry := _longest(read, table, name, path.lower() if any_case else path))
-        ]
-        if found:
-            return min(found)[1]
-        if everywhere := read(MapName.DOMAIN, name):
-            return everywhere[1]
-    return None
-
-
-def _longest(read: Read, table: MapName, host: str, path: str) -> tuple[int, str] | None:
-    for length in range(len(path), 0, -1):
-        if entry := read(table, host + path[:length]):
-            return entry
-    return None
-
-
-def _wildcards(host: str) -> list[str]:
-    labels = host.split(".")
-    return [f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels))]
+def _endings(host: str) -> Iterator[str]:
+    """What is left of a host without its first label, its first two, and so on."""
+    while host:
+        host = host.partition(".")[2]
+        if host:
+            yield host
 
 
 def _covers(idle: Idle, path: str) -> bool:

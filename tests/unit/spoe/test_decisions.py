@@ -1,6 +1,7 @@
 """What is answered to a request that HAProxy's maps cannot answer."""
 
 import json
+import time
 
 import attrs
 import pytest
@@ -132,3 +133,26 @@ def test_a_view_costs_nothing_and_shares_what_did_not_change() -> None:
     assert later.desired.backends is view.desired.backends
     assert (later.held, later.before) == (True, view.before)
     assert isinstance(decide(RoutingView(Desired()), Question(host="x")), Route | pages.Cause)
+
+
+def test_a_long_host_and_path_that_nobody_knows_cost_little() -> None:
+    """Who asks for such ones must not hold up the others, whose passwords wait behind them."""
+    path = {"HAPROXY_0_PATH": "/here"}
+    view = knowing(*(web(f"app{number}", labels=path) for number in range(20)))
+    asked = {"host": "a." * 149 + "a", "path": "/" + "p" * 1999}
+    began = time.process_time()
+    for _ in range(20):
+        assert answer(view, asked)["reason"] == "unknown-host"
+    assert time.process_time() - began < 0.2
+
+
+def test_a_name_below_a_wildcard_by_many_labels_leads_to_its_app() -> None:
+    """The closest wildcard counts, with and without a path."""
+    labels = {"HAPROXY_0_VHOST": "*.wild.test", "HAPROXY_0_PATH": "/here"}
+    view = knowing(web("w", labels=labels), web("o", labels={"HAPROXY_0_VHOST": "*.x.wild.test"}))
+    deep = ".".join(["a"] * 30)
+    assert view.backend_at(f"{deep}.wild.test", "/here/there") is not None
+    assert view.backend_at(f"{deep}.wild.test", "/else") is None
+    found = view.backend_at(f"{deep}.x.wild.test", "/else")
+    assert found is not None
+    assert found.startswith("o_")
