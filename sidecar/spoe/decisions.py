@@ -51,9 +51,10 @@ class Question:
 
 @attrs.frozen
 class Route:
-    """A backend, by the name that HAProxy has for it."""
+    """A backend, by the name that HAProxy has for it, and the host as the maps have it."""
 
     place: str
+    host: str = ""
 
 
 def host_of(header: str) -> str:
@@ -70,7 +71,12 @@ def decide(view: RoutingView, asked: Question) -> Route | Cause:
         return pages.UNUSABLE
     if owner is not None:
         found = place(owner) or view.own_place(owner)
-        return Route(found) if found is not None else pages.COMING
+        if found is None:
+            return pages.COMING
+        if view.is_ruled(owner):
+            return pages.UNKNOWN_HOST  # rules that did not know this host must not be passed by
+        by_host = asked.app_id is None and asked.port is None
+        return Route(found, view.name_at(asked.host, asked.path) if by_host else "")
     if idle is not None:
         return pages.ASLEEP if idle.asleep else pages.UNUSABLE
     if not view.synced:
@@ -112,7 +118,7 @@ def answer(
     asked = Question.read(arguments)
     decided = decide(view, asked)
     if isinstance(decided, Route):
-        return {"backend": decided.place, "result": "backend"}
+        return {"backend": decided.place, "host": decided.host, "result": "backend"}
     form = pages.form_for(asked.accept)
     status = unknown_status if decided.status == UNKNOWN_STATUS else decided.status
     return {

@@ -53,6 +53,16 @@ class RoutingView:
         found = self._match(self._desired_entry, host, path)
         return BackendName(found[1]) if found is not None else None
 
+    def name_at(self, host: str, path: str) -> str:
+        """Under which name the maps have a host: its own, or a wildcard; empty for neither."""
+        found = self._match(self._desired_entry, host, path)
+        return found[0] if found is not None else ""
+
+    def is_ruled(self, name: BackendName) -> bool:
+        """Whether templates say in the frontends who gets to a backend."""
+        backend = self.desired.backends.get(name)
+        return backend is not None and backend.ruled
+
     def backend_of_app(self, app_id: str) -> BackendName | None:
         """The same for an app id, in any case."""
         found = self._desired_entry(MapName.APP, app_id.lower())

@@ -21,6 +21,12 @@ APPS = {
     "/empty": app(0, VHOST="empty.test"),
     "/zero": app(0, VHOST="zero.test", fields={"instances": 0}),
     "/down": app(VHOST="down.test"),
+    "/ruled": app(
+        VHOST="ruled.test",
+        HTTP_FRONTEND_ACL="  acl of_{cleanedUpHostname} hdr(host) -i {hostname}\n"
+        "  http-request deny deny_status 403 if of_{cleanedUpHostname}\n"
+        "  use_backend {backend} if of_{cleanedUpHostname}\n",
+    ),
     "/nap": app(0, VHOST="nap.test", WAKE="true", WAKE_TIMEOUT="1", fields={"instances": 0}),
 }
 
@@ -120,6 +126,12 @@ def test_a_host_that_only_the_agent_can_read_gets_to_its_app(made: Asking) -> No
     assert made.site.ask(Ask(host="web.test.")).task == "/web 1"
     deep = ".".join(["a"] * 10) + ".deep.test"
     assert made.site.ask(Ask(host=deep)).task == "/wild 1"
+
+
+def test_the_agent_leads_past_no_rule_of_a_template(made: Asking) -> None:
+    """A template knows its host as the label has it; by the root's dot nobody gets around it."""
+    assert made.site.ask(Ask(host="ruled.test")).status == 403
+    assert made.site.ask(Ask(host="ruled.test.")).status == 404
 
 
 def test_while_it_is_not_certain_nothing_is_called_unknown(made: Asking) -> None:

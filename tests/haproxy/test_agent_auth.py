@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 
+import attrs
 import pytest
 
 from sidecar.desired.derive import Rules
@@ -191,3 +192,11 @@ def test_a_lock_that_the_agent_does_not_know_yet_stays_shut(haproxy_binary: str)
         assert made.site.ask(Ask(host="locked.test", headers=with_password())).status == 503
         made.look()
         assert made.site.ask(Ask(host="locked.test", headers=with_password())).status == 200
+
+
+def test_a_host_that_only_the_agent_can_read_is_asked_for_its_password(made: Asking) -> None:
+    """The root's dot after a name: 401 without a password, and with the right one the app."""
+    asked = Ask(host="locked.test.")
+    assert made.site.ask(asked).status == 401
+    known = attrs.evolve(asked, headers=with_password())
+    assert made.site.ask(known).status == 200

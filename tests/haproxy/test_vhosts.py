@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.desired.frontends import SHARED_VHOST, VHOST_PREFIX
+from sidecar.spoe.decisions import answer
+from sidecar.spoe.view import RoutingView
+from tests.haproxy.agent_rig import running
 from tests.haproxy.driving_rig import ONE, TWO, a_wheel
 from tests.haproxy.vhosts_rig import Site, a_site, client, needs_a_client_certificate
 from tests.pems import a_certificate, known, shows
@@ -86,6 +89,22 @@ def test_clients_of_a_host_must_show_a_certificate_and_those_of_others_need_none
     for name in ("plain.test", "nobody.test", None):
         assert site.get("closed.test", sni=name).status == 421
     assert site.get("closed.test", sni="plain.test", client=client(site)).status == 421
+
+
+def test_a_name_that_only_the_agent_can_read_leads_past_no_client_certificate(site: Site) -> None:
+    """A host with the root's dot, and one that is deep below a wildcard."""
+    labels = needs_a_client_certificate(site)
+    wild = {**labels, "HAPROXY_0_VHOST": "*.wild.test"}
+    site.want(
+        site.app("plain", 0), site.app("closed", 1, TWO, **labels), site.app("wild", 2, **wild)
+    )
+    site.reload()
+    view = RoutingView(site.wheel.driver.desired, site.wheel.observe(), synced=True)
+    with running(str(site.folder / "agent.sock"), {"route": lambda said: answer(view, said)}):
+        assert site.get("plain.test.", sni="plain.test").task == ONE
+        for host in ("closed.test.", "a.wild.test.", ".".join(["a"] * 9) + ".wild.test"):
+            assert site.get(host, sni="plain.test").status == 421
+            assert site.get(host, sni="plain.test", client=client(site)).status == 421
 
 
 def test_a_host_that_is_to_be_closed_is_closed_before_the_reload_too(site: Site) -> None:
