@@ -11,22 +11,16 @@ import click
 import pytest
 
 from sidecar.cli import main
+from tests.documents import DOCUMENTS, ROOT, commands
 
-_ROOT = Path(__file__).resolve().parents[2]
-_OPERATIONS = _ROOT / "docs" / "operations.md"
-_DOCUMENTS = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").glob("**/*.md")])
-_CONSOLE = re.compile(r"^ *```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_OPERATIONS = ROOT / "docs" / "operations.md"
 _LINK = re.compile(r"\]\(([^)]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def _commands() -> Iterator[tuple[str, list[str]]]:
-    """Each command line in the documents, with its document's name; continued lines are one."""
-    for document in _DOCUMENTS:
-        for block in _CONSOLE.findall(document.read_text()):
-            for line in block.replace("\\\n", " ").splitlines():
-                if line.strip().startswith("$ "):
-                    yield document.name, shlex.split(line.strip().removeprefix("$ "), comments=True)
+    """The words of each command line in the documents, with its document's name."""
+    return ((each.document, shlex.split(each.text, comments=True)) for each in commands())
 
 
 def _of(program: str) -> list[tuple[str, ...]]:
@@ -59,7 +53,7 @@ def _parsed(arguments: Sequence[str]) -> click.Context:
 def test_a_documented_make_target_exists(arguments: tuple[str, ...]) -> None:
     """Every `make` in the documents names targets of the Makefile."""
     done = subprocess.run(
-        ["make", "--dry-run", *arguments], cwd=_ROOT, capture_output=True, text=True, check=False
+        ["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stderr
@@ -70,7 +64,7 @@ def test_every_program_of_the_project_that_a_document_starts_is_there() -> None:
     named = {words[0] for _, words in _commands() if "/" in words[0]}
 
     missing = {name for name in named if not name.startswith(".venv/bin/")} - {
-        name for name in named if (_ROOT / name).is_file()
+        name for name in named if (ROOT / name).is_file()
     }
 
     assert not missing
@@ -83,7 +77,7 @@ def test_every_command_has_an_example_in_the_readme() -> None:
     assert set(main.commands) <= shown
 
 
-@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_a_link_leads_to_a_file_and_a_heading(document: Path) -> None:
     """Links within the repository have a target, and its heading if they name one."""
     for link in _LINK.findall(document.read_text()):
@@ -142,7 +136,7 @@ def _arguments(function: str, place: int) -> Iterator[str]:
 
 
 def _calls() -> Iterator[ast.Call]:
-    for file in sorted((_ROOT / "sidecar").glob("**/*.py")):
+    for file in sorted((ROOT / "sidecar").glob("**/*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call):
                 yield node
