@@ -92,13 +92,6 @@ def by_port(table: Table, number: int) -> tuple[Hit, str] | None:
     return Hit(MapName.PORT, str(number), entry[1]), mode[1]
 
 
-def by_app_id(table: Table, app_id: str) -> Hit | None:
-    """Where a request with this app id in its header leads."""
-    key = app_id.lower()
-    entry = table(MapName.APP, key)
-    return None if entry is None else Hit(MapName.APP, key, entry[1])
-
-
 def _by_name(table: Table, host: str, path: str) -> Hit | None:
     exact = _longest(table, MapName.HOST_PATH, host, path)
     any_case = _longest(table, MapName.HOST_PATH_ANY_CASE, host, path.lower())

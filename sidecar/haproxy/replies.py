@@ -42,10 +42,7 @@ class ServerRow:
     operational: int
     admin: int
     weight: int
-    initial_weight: int
     check_status: int
-    check_result: int
-    check_health: int
     check_state: int
     check_port: int
 
@@ -166,10 +163,7 @@ _SERVER_COLUMNS = (
     "srv_op_state",
     "srv_admin_state",
     "srv_uweight",
-    "srv_iweight",
     "srv_check_status",
-    "srv_check_result",
-    "srv_check_health",
     "srv_check_state",
     "srv_check_port",
 )

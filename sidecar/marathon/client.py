@@ -126,16 +126,15 @@ class MarathonClient:
         self._preferred = (self._preferred + 1) % len(self._endpoints)
 
     def apps(self) -> tuple[tuple[App, ...], tuple[UnreadableApp, ...]]:
-        """Fetch all apps with their tasks and readiness, and those that could not be read.
+        """Fetch all apps with their tasks, and those that could not be read.
 
         Raises:
             MarathonError: no endpoint gave a usable answer.
         """
-        query = (("embed", "apps.tasks"), ("embed", "apps.readiness"))
-        return self._fetch("/v2/apps", query, read=read_apps)
+        return self._fetch("/v2/apps", (("embed", "apps.tasks"),), read=read_apps)
 
     def app(self, app_id: AppId) -> App | None:
-        """Fetch one app with its tasks and readiness; None if Marathon says that it has no such.
+        """Fetch one app with its tasks; None if Marathon says that it has no such.
 
         Raises:
             MarathonError: no endpoint gave a usable answer.
@@ -145,8 +144,7 @@ class MarathonClient:
             inner = value.get("app") if isinstance(value, Mapping) else None
             return expect(read_app(inner), app_id)
 
-        query = (("embed", "app.tasks"), ("embed", "app.readiness"))
-        return self._fetch_of(app_id, query=query, read=read)
+        return self._fetch_of(app_id, query=(("embed", "app.tasks"),), read=read)
 
     def app_version(self, app_id: AppId, version: str) -> App | None:
         """Fetch the definition that an app had in a version; None if Marathon has no such.

@@ -187,21 +187,6 @@ class Deployment:
 
 
 @attrs.frozen
-class ReadinessCheck:
-    """`app.readinessChecks[]`; only that there is one matters here."""
-
-    name: str = ""
-
-
-@attrs.frozen
-class ReadinessResult:
-    """`app.readinessCheckResults[]`; present only during a deployment, and only when asked for."""
-
-    task_id: TaskId
-    ready: bool = False
-
-
-@attrs.frozen
 class App:
     """An app's definition and tasks, as `GET /v2/apps/{id}` and `embed=apps.tasks` give them.
 
@@ -217,8 +202,6 @@ class App:
     ip_address: IpPerTask | None = None
     networks: tuple[Network, ...] = ()
     health_checks: tuple[HealthCheck, ...] = ()
-    readiness_checks: tuple[ReadinessCheck, ...] = ()
-    readiness_check_results: tuple[ReadinessResult, ...] = ()
     task_kill_grace_period_seconds: float | None = None
     version: str = ""
     version_info: VersionInfo = VersionInfo()

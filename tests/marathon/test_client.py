@@ -40,7 +40,7 @@ def app_ids(client: MarathonClient) -> list[str]:
     return [app.id for app in client.apps()[0]]
 
 
-def test_all_apps_are_asked_for_with_tasks_and_readiness() -> None:
+def test_all_apps_are_asked_for_with_tasks() -> None:
     """One request embeds what a snapshot needs."""
     with ScriptedServer(answering(APPS)) as server, MarathonClient([server.url]) as client:
         apps, unreadable = client.apps()
@@ -49,7 +49,7 @@ def test_all_apps_are_asked_for_with_tasks_and_readiness() -> None:
     assert unreadable == ()
     (request,) = server.requests
     assert (request.method, request.path) == ("GET", "/v2/apps")
-    assert request.query == {"embed": ["apps.tasks", "apps.readiness"]}
+    assert request.query == {"embed": ["apps.tasks"]}
     assert request.headers["accept"] == "application/json"
 
 
@@ -64,7 +64,7 @@ def test_an_app_of_another_shape_does_not_hide_the_others() -> None:
 
 
 def test_an_app_is_fetched_by_its_id() -> None:
-    """The id is the path, and the readiness is asked for."""
+    """The id is the path."""
     body = b'{"app":{"id":"/shop/web","instances":3}}'
     with ScriptedServer(answering(body)) as server, MarathonClient([server.url]) as client:
         app = client.app(WEB)
@@ -72,7 +72,7 @@ def test_an_app_is_fetched_by_its_id() -> None:
     assert app is not None
     assert app.instances == 3
     assert server.requests[0].path == "/v2/apps/shop/web"
-    assert server.requests[0].query == {"embed": ["app.tasks", "app.readiness"]}
+    assert server.requests[0].query == {"embed": ["app.tasks"]}
 
 
 def test_a_connection_is_used_again() -> None:

@@ -11,7 +11,6 @@ from sidecar.desired.model import Check, Mode
 from sidecar.marathon.schema import App
 from tests.builders import a_pod, an_app, desired_of, instance_json, part_of, tasks
 
-EXTERNAL = {"HAPROXY_GROUP": "external"}
 TWO = [
     {"name": "web", "endpoints": [{"name": "http", "hostPort": 0}]},
     {"name": "side", "endpoints": [{"name": "admin", "hostPort": 0}]},

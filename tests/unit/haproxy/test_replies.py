@@ -59,15 +59,12 @@ def test_servers_are_read_by_the_names_of_the_columns() -> None:
         operational=2,
         admin=0,
         weight=1,
-        initial_weight=1,
         check_status=6,
-        check_result=3,
-        check_health=4,
         check_state=6,
         check_port=8080,
     )
     assert (second.address, second.port, second.admin) == ("2001:db8::1", 31000, 1)
-    assert (second.weight, second.initial_weight, second.operational) == (10, 12, 0)
+    assert (second.weight, second.operational) == (10, 0)
 
 
 def test_another_order_of_columns_gives_the_same_servers() -> None:

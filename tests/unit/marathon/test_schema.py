@@ -14,10 +14,8 @@ from sidecar.marathon.schema import (
     Network,
     PortDefinition,
     PortMapping,
-    ReadinessResult,
     ShapeError,
     TaskAddress,
-    TaskId,
     UnreadableApp,
     read_app,
     read_apps,
@@ -70,9 +68,6 @@ def test_an_app_of_today_is_read_whole() -> None:
         HealthCheck("MESOS_HTTP", "/health", port_index=0, interval_seconds=15),
     )
     assert app.deployments == (Deployment("867ed450"),)
-    assert app.readiness_check_results == (
-        ReadinessResult(TaskId("web.instance-1._app.1"), ready=True),
-    )
     (task,) = app.tasks
     assert (task.host, task.ports, task.state) == ("agent1.example", (31372,), "TASK_RUNNING")
     assert task.ip_addresses == (TaskAddress("10.0.0.5"),)

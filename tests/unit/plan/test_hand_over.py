@@ -13,7 +13,7 @@ from tests.builders import a_backend, a_desired, a_server, an_observed, row, see
 
 NAME = "web_10000"
 CHECK = ("check", "inter", "2s")
-OLD, NEW, THIRD = (a_server(number, keywords=CHECK) for number in (1, 2, 3))
+OLD, NEW = (a_server(number, keywords=CHECK) for number in (1, 2))
 
 
 def checked(server: Server, **fields: Any) -> ObservedServer:  # noqa: ANN401 (ObservedServer's own)

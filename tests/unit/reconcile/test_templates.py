@@ -65,6 +65,7 @@ def write_nonsense(file: Path) -> None:
 
 
 UNUSABLE = [
+    (make_a_pipe, "cannot be read: is a pipe or a device"),
     (make_a_folder, "cannot be read: Is a directory"),
     (write_latin, "is not text in UTF-8"),
     (write_much, "is longer than"),
