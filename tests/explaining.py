@@ -1,7 +1,6 @@
 """Explanations in tests: of a world of apps, with a HAProxy that was started from its file."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -12,24 +11,13 @@ from sidecar.explain.explanation import explain
 from sidecar.explain.facts import Loads, Scene
 from sidecar.explain.question import Doors, read_question
 from sidecar.explain.values import Explanation
-from sidecar.haproxy.archetypes import PoolSizes
-from sidecar.haproxy.config import Renderer
-from sidecar.haproxy.layout import Layout
 from sidecar.marathon.schema import App
 from sidecar.plan.observed import Observed
 from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.evidence import facts_of
 from tests.haproxy_model import observe
+from tests.rendering import LAYOUT, RENDERER
 
-TEMPLATES = Path(__file__).parents[1] / "haproxy"
-RENDERER = Renderer(str(TEMPLATES))
-LAYOUT = Layout(
-    "/state",
-    "/share",
-    https_port=None,
-    bound=frozenset(range(10000, 10010)),
-    pools=PoolSizes(2, 1),
-)
 DOORS = Doors()
 
 

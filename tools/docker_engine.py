@@ -279,6 +279,16 @@ def pip_conf(listed: str) -> str:
     return "".join(["[global]\n", *dict.fromkeys(lines)]) if lines else ""
 
 
+def secret_flags(environment: Mapping[str, str]) -> list[str]:
+    """The flags by which a build of the image gets what BUILD_CA and BUILD_PIP name."""
+    return [
+        word
+        for name, variable in (("ca", "BUILD_CA"), ("pip", "BUILD_PIP"))
+        if (file := environment.get(variable))
+        for word in ("--secret", f"id={name},src={file}")
+    ]
+
+
 def _see_packages(engine: Engine) -> None:
     """See to it that a build reaches packages, by the Dockerfile's own first stage.
 
@@ -288,12 +298,7 @@ def _see_packages(engine: Engine) -> None:
     Raises:
         NotHadError: the network has none for a container.
     """
-    secrets = [
-        word
-        for name, variable in (("ca", "BUILD_CA"), ("pip", "BUILD_PIP"))
-        if (file := engine.environment.get(variable))
-        for word in ("--secret", f"id={name},src={file}")
-    ]
+    secrets = secret_flags(engine.environment)
     stage = ["docker", "build", "--progress", "plain", "--target", "build", *secrets]
     try:
         done = subprocess.run(

@@ -11,6 +11,7 @@ from pytest_docker.plugin import Services
 from tests.e2e.stack import IMAGE, Stack, docker
 from tests.system.clients import Load, loading
 from tests.system.ports import free_ports
+from tools.docker_engine import secret_flags
 
 _ROOT = Path(__file__).resolve().parents[2]
 _BUILD_TAKES = 280
@@ -21,12 +22,7 @@ def image() -> str:
     """The image of this checkout."""
     if reason := why_not():
         pytest.skip(f"{reason}; make e2e starts an engine if it can")
-    secrets = [
-        word
-        for name, variable in (("ca", "BUILD_CA"), ("pip", "BUILD_PIP"))
-        if (file := os.environ.get(variable))
-        for word in ("--secret", f"id={name},src={file}")
-    ]
+    secrets = secret_flags(os.environ)
     done = docker("build", "--tag", IMAGE, *secrets, str(_ROOT), within=_BUILD_TAKES)
     assert done.returncode == 0, done.stderr[-3000:]
     return IMAGE

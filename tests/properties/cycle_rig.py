@@ -22,7 +22,7 @@ from sidecar.reconcile.apply import Result, _Blocked
 from sidecar.reconcile.cycle import Cycle, CycleReport
 from tests.conditions import SetClock
 from tests.haproxy_model import ModelObserved, RefusedError, apply, observe
-from tests.properties.test_laws import RENDERER
+from tests.rendering import RENDERER
 
 
 @attrs.define

@@ -11,7 +11,7 @@ from sidecar.desired.derive import AppPart
 from sidecar.desired.model import BackendName, Desired
 from sidecar.marathon.schema import App, AppId
 from tests.builders import part_of
-from tests.properties.test_laws import strange_app
+from tests.properties.laws import strange_app
 from tests.strategies import any_labels, worlds
 
 RULES = st.builds(

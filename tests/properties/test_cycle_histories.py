@@ -16,8 +16,8 @@ from sidecar.plan.steps import Plan
 from tests.builders import a_task, an_app, part_of
 from tests.model_views import view_of, view_wanted
 from tests.properties.cycle_rig import Driven, Moods, driven
-from tests.properties.test_laws import LAYOUT, LIVE
 from tests.random_apps import OWN_TLS, RAW, RandomApps
+from tests.rendering import LAYOUT, LIVE
 from tests.strategies import APP_IDS
 
 

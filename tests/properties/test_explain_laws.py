@@ -8,7 +8,7 @@ from sidecar.explain.wording import lines
 from sidecar.marathon.schema import App
 from tests.explaining import World, a_world
 from tests.model_views import answers
-from tests.properties.test_laws import strange_app
+from tests.properties.laws import strange_app
 from tests.strategies import any_labels, worlds
 
 HOSTS = ("one.test", "two.test", "h3.test", "x.y.test", "nowhere.example", "[fd00::1]")

@@ -18,7 +18,7 @@ from sidecar.plan.steps import RaiseServer, Step
 from tests.builders import a_backend, a_desired, a_server, an_observed, row, seen
 from tests.haproxy_model import apply
 from tests.model_views import usable_backends
-from tests.properties.test_laws import few
+from tests.properties.laws import few
 
 NAME = "web_10000"
 CHECK = ("check", "inter", "2s")

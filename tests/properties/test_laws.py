@@ -1,12 +1,10 @@
 """The laws of the pure core, on apps and HAProxys that hypothesis invents."""
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.desired.certificates import Certificate
@@ -15,18 +13,14 @@ from sidecar.desired.compose import compose
 from sidecar.desired.derive import AppPart
 from sidecar.desired.model import Desired
 from sidecar.haproxy import commands
-from sidecar.haproxy.archetypes import PoolSizes
 from sidecar.haproxy.capabilities import Capabilities
 from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.layout import Layout
 from sidecar.marathon.schema import App
-from sidecar.plan.abilities import Abilities
-from sidecar.plan.diff import plan
-from sidecar.plan.facts import Expected
 from sidecar.plan.observed import Observed
 from sidecar.plan.steps import Plan, ReplaceMap, Step
-from tests.builders import a_task, an_app, desired_of, part_of
-from tests.haproxy_model import ModelObserved, RefusedError, apply, observe
+from tests.builders import desired_of, part_of
+from tests.haproxy_model import RefusedError, observe
 from tests.model_views import (
     answers,
     bound_certificates,
@@ -40,6 +34,15 @@ from tests.model_views import (
     view_of,
     view_wanted,
 )
+from tests.properties.laws import (
+    converged,
+    few,
+    layouts,
+    planned,
+    states,
+    strange_app,
+)
+from tests.rendering import LAYOUT, LIVE, RENDERER, TEMPLATES
 from tests.strategies import (
     any_labels,
     certificate_orders,
@@ -49,66 +52,11 @@ from tests.strategies import (
     worlds,
 )
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "haproxy"
-RENDERER = Renderer(str(TEMPLATES))
-LAYOUT = Layout(
-    "/state",
-    "/share",
-    https_port=None,
-    bound=frozenset(range(10000, 10010)),
-    pools=PoolSizes(2, 1),
-)
-LIVE = attrs.evolve(LAYOUT, makes_backends=True)
-"""The same on a HAProxy that makes backends at run time: nothing is spare."""
-layouts = st.sampled_from((LAYOUT, LIVE))
 REQUESTS = tuple(
     (host, path)
     for host in ("one.test", "two.test", "h7.test", "[fd00::1]")
     for path in ("/", "/api", "/api/v2", "/API/V2", "/apix", "/b")
 )
-ROUNDS = 5  # what a plan frees, the next one may use
-
-
-def few(examples: int) -> settings:
-    """Settings for a law: always the same examples, and no time limit on a busy machine."""
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        print_blob=True,
-        suppress_health_check=[HealthCheck.too_slow],
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
-    )
-
-
-def expected_of(desired: Desired) -> Expected:
-    """What today's settings state."""
-    return RENDERER.expected(desired, LAYOUT)
-
-
-def planned(desired: Desired, observed: Observed) -> Plan:
-    """The plan under today's settings, for what this HAProxy can do."""
-    makes = isinstance(observed, ModelObserved) and observed.makes_backends
-    abilities = Abilities(makes_backends=makes)
-    return plan(desired, observed, expected_of(desired), abilities=abilities)
-
-
-def states(steps: tuple[Step, ...], observed: Observed) -> Iterator[Observed]:
-    """The state before the first step and after each."""
-    yield observed
-    for step in steps:
-        observed = apply(step, observed)
-        yield observed
-
-
-def converged(desired: Desired, observed: Observed) -> tuple[Observed, Plan]:
-    """Where plans and their steps lead; the plan that is left has no steps."""
-    for _ in range(ROUNDS):
-        rest = planned(desired, observed)
-        if not rest.steps:
-            return observed, rest
-        *_, observed = states(rest.steps, observed)
-    pytest.fail(f"steps are left after {ROUNDS} rounds: {rest.steps}")
 
 
 def is_reached(desired: Desired, observed: Observed) -> bool:
@@ -326,12 +274,6 @@ def test_no_label_hurts_another_app(strange: dict[str, dict[str, str]], world: l
 def named_by(parts: list[AppPart], name: str) -> bool:
     """Whether one of these parts' ports gives the same backend name: two apps contend for it."""
     return any(name == f"{part.app_id[1:]}_{port.number}" for part in parts for port in part.ports)
-
-
-def strange_app(app_id: str, labels: dict[str, str]) -> App:
-    """An app in the group, with two ports, a task, and labels that may say anything."""
-    rows = [a_task(1, app_id, ports=[31001, 32001])]
-    return an_app(app_id, labels=labels, service_ports=(10000, 10001), tasks=rows)
 
 
 @given(any_labels, any_labels, layouts)

@@ -1,10 +1,9 @@
 """The laws of the pure core where pods are among the apps."""
 
 import random
-from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.desired.claims import PortRules
@@ -14,24 +13,13 @@ from sidecar.haproxy.layout import Layout
 from sidecar.marathon.pods import read_pod
 from sidecar.marathon.schema import App
 from tests.builders import desired_of, instance_json, part_of, pod_json
+from tests.properties.laws import few
+from tests.rendering import TEMPLATES
 from tests.strategies import any_labels, worlds
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "haproxy"
 LAYOUT = Layout("/state", "/share", https_port=None, bound=frozenset(range(10000, 10010)))
 MODES = ("host", "container/bridge", "container")
 IDS = ("/p", "/p/q", "/a_b")  # the last one is also an app's
-
-
-def few(examples: int) -> settings:
-    """Settings for a law: always the same examples, and no time limit on a busy machine."""
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        print_blob=True,
-        suppress_health_check=[HealthCheck.too_slow],
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
-    )
 
 
 @st.composite

@@ -17,15 +17,8 @@ from sidecar.plan.scope import cut, scope_of
 from sidecar.plan.steps import AddEntry, DeleteEntry, Plan, ReplaceMap, SetEntry
 from tests.builders import part_of
 from tests.haproxy_model import ModelObserved, apply, observe
-from tests.properties.test_laws import (
-    LIVE,
-    RENDERER,
-    converged,
-    expected_of,
-    few,
-    layouts,
-    planned,
-)
+from tests.properties.laws import converged, expected_of, few, layouts, planned
+from tests.rendering import LIVE, RENDERER
 from tests.strategies import changes, worlds
 
 

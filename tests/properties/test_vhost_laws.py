@@ -16,8 +16,9 @@ from sidecar.plan.observed import Observed
 from sidecar.plan.steps import Plan
 from tests.builders import desired_of
 from tests.haproxy_model import observe
+from tests.properties.laws import few, states
 from tests.properties.test_composition import parts, put
-from tests.properties.test_laws import LAYOUT, RENDERER, few, states
+from tests.rendering import LAYOUT, RENDERER
 from tests.strategies import changes, worlds
 
 APART = PortRules(hosts_apart=True)
