@@ -167,7 +167,8 @@ def agent(
         at_end = passwords.close
     if exporter is not None:
         handlers[MESSAGE] = tracing(exporter, views)
-    return Agent(Address.of(address), handlers, at_end=at_end)
+    patience = settings.agent_timeout
+    return Agent(Address.of(address), handlers, at_end=at_end, patience=patience)
 
 
 def explains(settings: Settings) -> bool:

@@ -11,6 +11,7 @@ from fractions import Fraction
 import attrs
 
 from sidecar.desired.auth import Auth
+from sidecar.desired.hashes import HOW_TO_MAKE_ONE
 from sidecar.desired.model import Mode
 
 _TRUE = frozenset({"true", "t", "yes", "y"})
@@ -38,8 +39,6 @@ _AUTH = re.compile(r"(?P<realm>[^:]*):(?P<user>[^:]*):(?P<hash>[^:]*)")
 _REALM = re.compile(r"[A-Za-z0-9 ._@/+=,!()&*-]{1,100}")
 _USER = re.compile(r"[A-Za-z0-9._@+=-]{1,100}")
 _HASH = re.compile(r"[A-Za-z0-9./$+=,-]{1,200}")
-_CRYPT = re.compile(r"\$(1|5|6|7|2[abxy]|y|gy|sha1|md5)[$,].+|[A-Za-z0-9./]{13}|_[A-Za-z0-9./]{19}")
-_MAKES_A_HASH = "`openssl passwd -6` makes one (quote it: a shell takes $ for its own)"
 _BIND_ADDRESS = re.compile(r"\*|[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?")
 _BIND_WORD = re.compile(r"[A-Za-z0-9._:/,@=+!&%~^()*-]+")
 _CERTIFICATE = re.compile(r"[A-Za-z0-9._/@+-]{1,1000}")
@@ -246,20 +245,11 @@ def read_auth(text: str) -> Auth | None:
     parts = {"realm": _REALM, "user": _USER, "hash": _HASH}
     for part, allowed in parts.items():
         if not allowed.fullmatch(match[part]):
-            hint = f"; {_MAKES_A_HASH}" if part == "hash" else ""
+            hint = f"; {HOW_TO_MAKE_ONE}" if part == "hash" else ""
             raise LabelError(
                 f"its {part} is empty, too long, or has characters it cannot have{hint}"
             )
     return Auth(match["realm"], match["user"], match["hash"])
-
-
-def hash_problem(password_hash: str) -> str:
-    """Why no password can match: the text is no hash of crypt(3), by the look of it."""
-    if password_hash.startswith("$apr1$"):
-        return f"nobody can come in: crypt(3) does not know Apache's own $apr1$; {_MAKES_A_HASH}"
-    if not _CRYPT.fullmatch(password_hash):
-        return f"nobody can come in: the password must be a hash of crypt(3); {_MAKES_A_HASH}"
-    return ""
 
 
 def read_index(text: str) -> int:

@@ -5,12 +5,14 @@ Whatever stands here is structure: a backend that has it is made by a reload.
 
 from sidecar.desired.auth import Auth
 from sidecar.desired.derive import PortPart
+from sidecar.desired.hashes import hash_problem, is_cheap
 from sidecar.desired.model import BackendName, Mode
-from sidecar.desired.readers import hash_problem
 from sidecar.desired.templates.confinement import check_confined
 from sidecar.desired.templates.filling import fill
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.desired.templates.table import TEMPLATES
+
+_OF_NOBODY = f"$5$nobody${'.' * 43}"
 
 
 def userlist(backend: BackendName, port: PortPart, overrides: Overrides) -> str:
@@ -25,10 +27,15 @@ def userlist(backend: BackendName, port: PortPart, overrides: Overrides) -> str:
     name = "USERLIST_HEAD"
     template = TEMPLATES[name]
     text = port.labels.templates.get(name) or overrides.texts.get(name) or template.text
-    values = {"backend": backend, "user": auth.user, "passwd": auth.password_hash}
+    values = {"backend": backend, "user": auth.user, "passwd": _listable(auth.password_hash)}
     filled = fill(template, text, values)
     check_confined(filled, opens=template.opens, name=_list_of(backend))
     return filled.rstrip("\n")
+
+
+def _listable(password_hash: str) -> str:
+    """The hash, or one that no password has: HAProxy works at each hash when it reads its file."""
+    return password_hash if is_cheap(password_hash) else _OF_NOBODY
 
 
 def auth_section(backend: BackendName, port: PortPart) -> str:

@@ -36,9 +36,10 @@ FAILED = 1000
 """Its value where the agent failed; HAProxy's own numbers are smaller."""
 
 _MOST_CONNECTIONS = 1000
-_MOST_WAITING = 256  # frames of one connection whose answers take time
+_MOST_WAITING = 1000  # frames of one connection whose answers take time
 _FRAME_TAKES = 5.0
-_LONGEST_ANSWER = 30.0
+_PATIENCE = 1.0
+_SILENCE = 300.0  # HAProxy ends a connection that it does not use after a minute
 _SAY_AGAIN = 60.0
 _BACKLOG = 1024
 _TURNS_TO_END = 5
@@ -70,16 +71,22 @@ class Agent:
         handlers: Mapping[str, Handler],
         *,
         at_end: Callable[[], None] = lambda: None,
+        patience: float = _PATIENCE,
+        silence: float = _SILENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Listen at once, so that an HAProxy that starts now can ask.
+
+        HAProxy waits for an answer for `patience`; who says nothing for `silence` is not HAProxy.
 
         Raises:
             UsageError: the address cannot be had.
         """
         self._handlers = dict(handlers)
         self._at_end = at_end
-        self._clock = clock
+        self.patience = patience
+        self._silence = silence
+        self.clock = clock
         self._tally = Tally()
         self._said: dict[str, float] = {}
         self._connections: set[_Connection] = set()
@@ -114,6 +121,7 @@ class Agent:
         server = await self._loop.create_server(
             lambda: _Connection(self), sock=self._socket, backlog=_BACKLOG
         )
+        self._end_silent()
         await self._over.wait()
         server.close()
         for connection in tuple(self._connections):
@@ -121,12 +129,14 @@ class Agent:
         for _ in range(_TURNS_TO_END):  # what was said last gets out, and tasks are cancelled
             await asyncio.sleep(0)
 
-    # --- what connections ask ---
+    def _end_silent(self) -> None:
+        """End connections that were left open, now and again."""
+        before = self.clock() - self._silence
+        for connection in [each for each in self._connections if each.heard < before]:
+            connection.end(wire.Status.NORMAL, "nothing was asked for long")
+        self._loop.call_later(self._silence / 4, self._end_silent)
 
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Monotonic time."""
-        return self._clock
+    # --- what connections ask ---
 
     def entered(self, connection: "_Connection") -> bool:
         """A connection came; whether it may stay."""
@@ -171,7 +181,7 @@ class Agent:
         self._tally.answered(name, str(answer.get(RESULT, "done")), seconds)
 
     def _say(self, key: str, text: str, **particulars: str) -> None:
-        now = self._clock()
+        now = self.clock()
         if now - self._said.get(key, -_SAY_AGAIN) >= _SAY_AGAIN:
             self._said[key] = now
             log.warning(text, **particulars)
@@ -188,7 +198,8 @@ class _Connection(asyncio.Protocol):
         self._largest = wire.LARGEST_FRAME
         self._deadline: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._crowded = self._stuffed = False
+        self._stuffed = False
+        self.heard = agent.clock()
 
     # --- what asyncio calls ---
 
@@ -208,6 +219,7 @@ class _Connection(asyncio.Protocol):
         try:
             for frame in self._framer.feed(data):
                 self._drop_deadline()  # the next frame has its own
+                self.heard = self._agent.clock()
                 self._take(frame)
                 if self._transport.is_closing():
                     return
@@ -265,6 +277,9 @@ class _Connection(asyncio.Protocol):
         later: list[tuple[wire.Message, concurrent.futures.Future[Answer]]] = []
         for message in wire.read_notify(frame.payload):
             answer = self._agent.handle(message)
+            if isinstance(answer, concurrent.futures.Future) and self._is_crowded:
+                answer.cancel()
+                answer = {ERROR: FAILED, RESULT: "busy"}
             if isinstance(answer, concurrent.futures.Future):
                 later.append((message, answer))
             else:
@@ -275,8 +290,12 @@ class _Connection(asyncio.Protocol):
             return
         task = asyncio.ensure_future(self._answer_later(frame, answers, later, began))
         self._tasks.add(task)
-        task.add_done_callback(self._answered_later)
-        self._pace()
+        task.add_done_callback(self._tasks.discard)
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether no more answers may take time; those that take none go on."""
+        return len(self._tasks) >= _MOST_WAITING
 
     async def _answer_later(
         self,
@@ -287,16 +306,12 @@ class _Connection(asyncio.Protocol):
     ) -> None:
         for message, future in later:
             try:
-                answer = await asyncio.wait_for(asyncio.wrap_future(future), _LONGEST_ANSWER)
+                answer = await asyncio.wait_for(asyncio.wrap_future(future), self._agent.patience)
             except Exception as error:  # noqa: BLE001 (as for one that answers at once)
                 answer = self._agent.failed(message.name, error)
             self._agent.count(message, answer, self._agent.clock() - began)
             answers |= answer
         self._acknowledge(frame, answers)
-
-    def _answered_later(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._pace()
 
     def _acknowledge(self, frame: wire.Frame, answers: Mapping[str, wire.Value]) -> None:
         """Send the answer; one that HAProxy would not take is an error of ours."""
@@ -314,11 +329,10 @@ class _Connection(asyncio.Protocol):
     # --- deadlines, and the end ---
 
     def _pace(self) -> None:
-        """Read on only while answers can be made and sent."""
-        self._crowded = len(self._tasks) >= _MOST_WAITING
+        """Read on only while answers can be sent."""
         if self._transport.is_closing():
             return
-        if self._crowded or self._stuffed:
+        if self._stuffed:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -352,6 +366,8 @@ class _Connection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(wire.write_disconnect(status, message))
             self._transport.close()
+            # One that does not read what was said last is not waited for.
+            asyncio.get_running_loop().call_later(_FRAME_TAKES, self._transport.abort)
 
 
 def _listening(address: Address) -> socket.socket:

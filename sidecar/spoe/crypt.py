@@ -9,6 +9,8 @@ import hmac
 import threading
 from collections.abc import Iterator
 
+from sidecar.desired.hashes import is_cheap
+
 _NAMES = ("libcrypt.so.1", "libcrypt.so.2")
 _ROOM = 262_144  # bytes; glibc's `struct crypt_data` has 131,232, libxcrypt's 32,768
 _LONGEST_PASSWORD = 512  # libxcrypt's own limit
@@ -36,9 +38,11 @@ class Crypt:
     def matches(self, password: bytes, expected: str) -> bool:
         """Whether a password has this hash; takes as long as the kind of hash asks for.
 
-        A hash of a kind that the library does not know matches nothing; neither does a password
-        that it would cut off.
+        A hash of a kind that the library does not know matches nothing; neither does one that asks
+        for too much work, nor a password that the library would cut off.
         """
+        if not is_cheap(expected):
+            return False
         if len(password) > _LONGEST_PASSWORD or b"\0" in password:
             return False
         made = self._crypt(password, expected.encode(), self._room())

@@ -200,3 +200,20 @@ def test_a_host_that_only_the_agent_can_read_is_asked_for_its_password(made: Ask
     assert made.site.ask(asked).status == 401
     known = attrs.evolve(asked, headers=with_password())
     assert made.site.ask(known).status == 200
+
+
+@pytest.mark.parametrize("by_agent", [True, False], ids=["agent", "userlists"])
+def test_a_hash_that_takes_minutes_keeps_nobody_waiting(
+    haproxy_binary: str,
+    by_agent: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    """HAProxy starts, nobody comes in, and other apps' passwords are checked."""
+    slow = AUTH.replace("$5$", "$5$rounds=999999999$")
+    apps = {
+        "/slow": app(VHOST="slow.test", AUTH=slow),
+        "/quick": app(VHOST="quick.test", AUTH=AUTH),
+    }
+    with asking(haproxy_binary, apps, rules=Rules(auth_by_agent=by_agent)) as made:
+        for _ in range(3):
+            assert made.site.ask(Ask(host="slow.test", headers=with_password())).status == 401
+        assert made.site.ask(Ask(host="quick.test", headers=with_password())).status == 200

@@ -1,10 +1,11 @@
 import pytest
 
 from sidecar.desired.auth import Auth
+from sidecar.desired.hashes import hash_problem
 from sidecar.desired.label_table import LABELS
 from sidecar.desired.labels import PortLabels, balance_needs_http, read_port_labels
 from sidecar.desired.model import Mode
-from sidecar.desired.readers import Paths, hash_problem
+from sidecar.desired.readers import Paths
 from tests.builders import an_app, desired_of, tasks
 
 LONG_HOST = ".".join(["a" * 60] * 5)

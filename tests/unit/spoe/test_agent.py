@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -103,10 +103,13 @@ class Client:
 
 @contextlib.contextmanager
 def serving(
-    path: Path, handlers: Mapping[str, Handler], clock: Callable[[], float] = time.monotonic
+    path: Path,
+    handlers: Mapping[str, Handler],
+    clock: Callable[[], float] = time.monotonic,
+    **times: Any,  # noqa: ANN401 (of the agent)
 ) -> Iterator[Agent]:
     """An agent in a thread."""
-    agent = Agent(Address.of(str(path)), handlers, clock=clock)
+    agent = Agent(Address.of(str(path)), handlers, clock=clock, **times)
     thread = threading.Thread(target=agent.run, daemon=True)
     thread.start()
     try:
@@ -249,6 +252,21 @@ def test_there_are_only_so_many_connections(
     second.socket.close()
 
 
+def test_a_connection_that_nobody_uses_is_ended(path: Path) -> None:
+    """A thousand that were left open would keep HAProxy out; one in use stays."""
+    with serving(path, {"echo": echo}, silence=0.4) as agent:
+        idle = [Client(str(path)).greeted() for _ in range(5)]
+        used = Client(str(path)).greeted()
+        deadline = time.monotonic() + 10
+        while agent.stats().connections > 1:
+            assert time.monotonic() < deadline
+            used.send(notify("echo", word="x"))
+            assert used.frame() is not None
+        ends = [client.frame() for client in idle]
+        assert [end.kind for end in ends if end] == [AGENT_DISCONNECT] * 5
+        assert agent.stats().refused == {}
+
+
 # --- handlers ---
 
 
@@ -316,6 +334,39 @@ def test_an_answer_that_takes_time_holds_up_no_other(path: Path) -> None:
         assert (first.frame_id, second.frame_id) == (2, 1)
         assert variables(second) == {"late": True}
         assert agent.stats().answers == {("later", "made"): 1, ("echo", "echoed"): 1}
+
+
+def test_answers_that_never_come_hold_up_no_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many wait on one connection; what is too much is an error at once."""
+    monkeypatch.setattr(agents, "_MOST_WAITING", 20)
+    made: list[concurrent.futures.Future[Answer]] = []
+
+    def never(_: Arguments) -> "concurrent.futures.Future[Answer]":
+        made.append(concurrent.futures.Future())
+        return made[-1]
+
+    with serving(path, {"never": never, "echo": echo}, patience=60) as agent:
+        client = Client(str(path)).greeted()
+        client.send(*(notify("never", frame_id=number) for number in range(30)))
+        client.send(notify("echo", frame_id=99, word="x"))
+        frames = [client.frame() for _ in range(11)]
+
+        assert [frame.frame_id for frame in frames if frame] == [*range(20, 30), 99]
+        assert [each.cancelled() for each in made] == [False] * 20 + [True] * 10
+        assert agent.stats().answers["never", "busy"] == 10
+
+
+def test_nobody_waits_for_longer_than_haproxy_does(path: Path) -> None:
+    """The answer would come too late; the room is for others then."""
+    with serving(path, {"never": lambda _: concurrent.futures.Future()}, patience=0.2):
+        client = Client(str(path)).greeted()
+        began = time.monotonic()
+        client.send(notify("never"))
+        found = client.frame()
+        assert found is not None
+        assert (variables(found), time.monotonic() - began < 5) == ({"error": FAILED}, True)
 
 
 def test_several_messages_of_a_frame_get_one_answer(agent: Agent, path: Path) -> None:

@@ -2,7 +2,10 @@
 
 import base64
 import concurrent.futures
+import subprocess
+import sys
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -134,6 +137,63 @@ def test_too_many_at_once_are_turned_away() -> None:
     assert asked(passwords, basic("me:c")) == {"result": "busy"}
     go.set()
     passwords.close()
+
+
+def test_an_app_whose_hash_takes_long_holds_up_no_other() -> None:
+    """Its passwords are checked one after the other; those of others come in between."""
+    go, at_once = threading.Event(), []
+
+    def check(password: bytes, expected: str) -> bool:
+        if expected == "slow":
+            at_once.append(password)
+            go.wait(10)
+        return True
+
+    passwords = Passwords(check, most_of_one=10)
+    try:
+        for number in range(11):
+            passwords.verdict(b"%d" % number, "slow")
+        with pytest.raises(BusyError):
+            passwords.verdict(b"one more", "slow")
+        found = passwords.verdict(b"x", "quick")
+        assert isinstance(found, concurrent.futures.Future)
+        assert found.result(10)
+        assert at_once == [b"0"]
+    finally:
+        go.set()
+        passwords.close()
+
+
+def test_requests_that_wait_for_one_password_are_bounded() -> None:
+    """Each takes room until the hash is made."""
+    go = threading.Event()
+    passwords = Passwords(lambda *_: go.wait(10))
+    for _ in range(256):
+        passwords.verdict(b"x", "hash")
+    with pytest.raises(BusyError):
+        passwords.verdict(b"x", "hash")
+    go.set()
+    passwords.close()
+
+
+def test_the_process_ends_while_a_password_is_checked() -> None:
+    """A hash may take minutes; nobody waits for it at a stop."""
+    program = (
+        "import time; from sidecar.spoe.passwords import Passwords;"
+        "Passwords(lambda *_: time.sleep(60)).verdict(b'x', 'hash')"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=20, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "expected",
+    ["$6$rounds=999999999$abc$IdWKNKTJEb8Lx", "$2b$20$abcdefghijklmnopqrstuu", "$y$jFT$abc$"],
+)
+def test_a_hash_that_asks_for_too_much_work_is_not_begun(expected: str) -> None:
+    """The first would take ten minutes, the last a gigabyte."""
+    began = time.monotonic()
+    assert not Crypt().matches(b"secret", expected)
+    assert time.monotonic() - began < 1
 
 
 # --- who may come in ---
