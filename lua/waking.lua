@@ -43,29 +43,47 @@ local function true_name(backend)
     return (LEDGER:lookup(backend) or ""):match("^%S+") or backend
 end
 
+-- Who waits is not kept by that.
+local function tell(backend, outcome)
+    local target = ("/waited/%s?outcome=%s"):format(true_name(backend), outcome)
+    core.register_task(function()
+        sockets.exchange(folder .. "/sidecar.sock", target, sockets.deadline(SIDECAR_SECONDS))
+    end)
+end
+
 local function ask(backend)
     if tostring(core.get_info().Stopping) == "1" then
         return RELOADED
     end
-    local target = "/wake/" .. true_name(backend)
+    local waiting = book.waiting(backend, now())
+    local target = ("/wake/%s?waiting=%d"):format(true_name(backend), waiting)
     local deadline = sockets.deadline(SIDECAR_SECONDS)
     local reply, problem = sockets.exchange(folder .. "/sidecar.sock", target, deadline)
     return reply and waits.read(reply.status, reply.body) or waits.read(nil, problem)
 end
 
 local function wake(txn)
-    local backend, since = txn.sf:be_name(), now()
+    local backend, since, request = txn.sf:be_name(), now(), {}
     local deadline = since + waits.seconds(txn:get_var("txn.flags") or "")
     while txn.f:nbsrv() == 0 do
+        book.looks(backend, request, now())
         if book.take(backend, now()) then
             book.note(backend, now(), ask(backend))
         end
         local why, word = book.verdict(backend, since, now(), deadline)
         if why then
+            book.leaves(backend, request)
+            if word == waits.TIMED_OUT and book.late(backend, now()) then
+                tell(backend, "timed-out")
+            end
             txn:set_var("txn.asleep", why)
             return txn:set_var("txn.asleep_word", word)
         end
         core.msleep(waits.pause(now() - since))
+    end
+    book.leaves(backend, request)
+    if book.came(backend) then
+        tell(backend, "served")
     end
 end
 

@@ -72,12 +72,12 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
     assembly.renderer(settings)
     authority = assembly.credentials(settings)
     templates = assembly.templates(settings)
-    exporter = assembly.exporter(settings)
+    meter = Meter()
+    exporter = assembly.exporter(settings, meter)
     signals = Signals()
     with FolderLock(where.folder.path):
         remove_leftovers(where.folder.path)
         supervisor = Supervisor()
-        meter = Meter()
         job = Job(
             settings,
             Engine(where, meter.haproxy_started),
@@ -128,7 +128,7 @@ def _start(job: Job, supervisor: Supervisor, signals: Signals, listener: Listene
     auditor = _auditor(job, driver)
     scaler = _scaler(job)
     control = front_desk.control(job, scaler)
-    agent = assembly.agent(settings, job.views, job.exporter)
+    agent = assembly.agent(settings, job.views, job.meter, job.exporter)
     job.meter.registry.register(AgentCollector(agent.stats))
     supervisor.start("agent", agent.run, interrupt=agent.interrupt)
     supervisor.start("control", control.run, interrupt=control.interrupt)
@@ -260,13 +260,16 @@ def _scaler(job: Job) -> Scaler:
         status = job.published.get()
         return Sight(status.desired.backends, places(status.observed), status.worker)
 
-    return Scaler(
+    scaler = Scaler(
         assembly.client(job.settings, job.authority),  # its own: a client is for one thread
         sight=sight,
         counters=lambda asked: read_counters(where.admin_socket, where.master_socket, asked),
         alone=lambda: not MasterCli(where.master_socket).processes().old_workers,
         stopping=job.stopping,
+        meter=job.meter,
     )
+    job.meter.waiting(scaler.waiting)
+    return scaler
 
 
 def _stop(job: Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool) -> None:

@@ -32,6 +32,7 @@ from sidecar.haproxy.proxies import Proxies
 from sidecar.haproxy.self_signed import self_signed
 from sidecar.marathon.client import MarathonClient
 from sidecar.marathon.credentials import Credentials, authority_of
+from sidecar.meter import Meter
 from sidecar.plan.ports import read_ranges
 from sidecar.reconcile.engine import Placement
 from sidecar.reconcile.loop import Timing
@@ -137,17 +138,20 @@ def is_traced(settings: Settings) -> bool:
     return is_wanted(settings.trace_endpoint, os.environ)
 
 
-def exporter(settings: Settings) -> Exporter | None:
+def exporter(settings: Settings, meter: Meter) -> Exporter | None:
     """Who tells a collector, if anybody is to.
 
     Raises:
-        UsageError: what it takes is not installed.
+        UsageError: what it takes is not installed, or a variable for it is no good.
     """
-    return Exporter(settings.trace_endpoint) if is_traced(settings) else None
+    return Exporter(settings.trace_endpoint, meter) if is_traced(settings) else None
 
 
 def agent(
-    settings: Settings, views: Published[RoutingView], exporter: Exporter | None = None
+    settings: Settings,
+    views: Published[RoutingView],
+    meter: Meter,
+    exporter: Exporter | None = None,
 ) -> Agent:
     """The agent, which listens already.
 
@@ -162,7 +166,7 @@ def agent(
     handlers: dict[str, Handler] = dict.fromkeys(ROUTE_MESSAGES, route)
     at_end: Callable[[], None] = _nothing
     if auth_by_agent(settings):
-        passwords = Passwords(Crypt().matches)
+        passwords = Passwords(Crypt().matches, count=meter.password_checked)
         handlers[AUTH_MESSAGE] = lambda said: login.answer(views.get().auth, passwords, said)
         at_end = passwords.close
     if exporter is not None:

@@ -48,6 +48,7 @@ def control(job: Job, scaler: Scaler) -> ControlServer:
             "reload": lambda: job.mailbox.put(Wake(reload="asked for by the operator")),
         },
         wake=scaler.wake,
+        waited=scaler.waited,
     )
 
 

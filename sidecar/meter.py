@@ -5,15 +5,20 @@ the moment of a question is not counted here (see `sidecar.web.metrics`). Any th
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.metrics import disable_created_metrics
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SLOW = (0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
+_WAKE = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _HUMP = re.compile(r"(?<=.)(?=[A-Z])")
 _WHATS = ("all", "app", "definition")
+_WAKES = ("served", "refused", "failed", "gone", "timed-out", "abandoned")
+_CHECKS = ("kept", "hashed", "joined", "busy")
+LOSSES = ("queue full", "unreachable", "timeout", "refused", "collector error", "not sent")
+"""Why spans do not arrive at a collector."""
 
 
 class Meter:
@@ -52,10 +57,37 @@ class Meter:
             "haproxy_workers", "Workers of HAProxy that came: by a start, a reload or a crash."
         )
         self._starts = self._counter("haproxy_starts", "Times that we started HAProxy.")
+        self._wakes = self._counter("wakes", "Wakes of apps, by what came of them.", "outcome")
+        self._wake = self._histogram(
+            "wake_seconds",
+            "From the first request that waited until a task of its app was in service.",
+            _WAKE,
+        )
+        self._waiting = Gauge(
+            "mlb_wake_requests_waiting",
+            "Requests that wait for their apps to be woken.",
+            registry=self.registry,
+        )
+        self._asleep = self._counter("apps_put_to_sleep", "Times that an idle app was scaled to 0.")
+        self._checks = self._counter(
+            "password_checks", "Passwords that were checked, by what it took.", "how"
+        )
+        self._spans = self._counter("spans_exported", "Spans that the collector took.")
+        self._lost = self._counter("spans_lost", "Spans that did not arrive, by reason.", "reason")
+        self._begin()
+
+    def _begin(self) -> None:
         for what in _WHATS:  # zero is more than nothing where a rate is asked for
             self._fetch.labels(what)
             for result in ("done", "failed"):
                 self._fetches.labels(what, result)
+        for family, values in (
+            (self._wakes, _WAKES),
+            (self._checks, _CHECKS),
+            (self._lost, LOSSES),
+        ):
+            for value in values:
+                family.labels(value)
 
     def event(self, kind: str) -> None:
         """An event came."""
@@ -97,6 +129,34 @@ class Meter:
     def haproxy_started(self) -> None:
         """We started HAProxy."""
         self._starts.inc()
+
+    def woke(self, outcome: str) -> None:
+        """An app was asked for, and this came of it."""
+        self._wakes.labels(outcome).inc()
+
+    def wake_took(self, seconds: float) -> None:
+        """A task came into service so long after the first request that waited."""
+        self._wake.observe(max(0.0, seconds))
+
+    def waiting(self, read: Callable[[], float]) -> None:
+        """Who is to be asked how many requests wait for their apps."""
+        self._waiting.set_function(read)
+
+    def put_to_sleep(self) -> None:
+        """An idle app was scaled to zero."""
+        self._asleep.inc()
+
+    def password_checked(self, how: str) -> None:
+        """A verdict on a password was kept, has to be hashed, joins another's, or is refused."""
+        self._checks.labels(how).inc()
+
+    def spans_exported(self, count: int) -> None:
+        """The collector took so many spans."""
+        self._spans.inc(count)
+
+    def spans_lost(self, reason: str, count: int) -> None:
+        """So many spans do not arrive."""
+        self._lost.labels(reason).inc(count)
 
     def _counter(self, name: str, told: str, *labels: str) -> Counter:
         return Counter(f"mlb_{name}", told, labels, registry=self.registry)

@@ -3,8 +3,14 @@
 
 local M = {}
 
+--- The word for a time that is over.
+M.TIMED_OUT = "wake-timed-out"
+
 -- One request asks for all; another does where no answer came of it for so long.
 local ASK_AGAIN_SECONDS = 1
+
+-- A request that has not looked for so long is gone: its client went away.
+local GONE_SECONDS = 1
 
 -- A sidecar that is started again is away for a moment; one that stays away wakes nothing.
 local UNREACHED_SECONDS = 5
@@ -53,7 +59,7 @@ function M.book()
     local pages = {}
 
     local function page(backend)
-        pages[backend] = pages[backend] or {}
+        pages[backend] = pages[backend] or { looked = setmetatable({}, { __mode = "k" }) }
         return pages[backend]
     end
 
@@ -67,6 +73,50 @@ function M.book()
             return false
         end
         mine.asked = now
+        return true
+    end
+
+    --- Notes that a request still waits; a table of its own stands for it.
+    function book.looks(backend, request, now)
+        page(backend).looked[request] = now
+    end
+
+    --- Notes that a request waits no more.
+    function book.leaves(backend, request)
+        page(backend).looked[request] = nil
+    end
+
+    --- Counts the requests that wait.
+    -- @return number
+    function book.waiting(backend, now)
+        local looked, count = page(backend).looked, 0
+        for request, at in pairs(looked) do
+            if now - at > GONE_SECONDS then
+                looked[request] = nil
+            else
+                count = count + 1
+            end
+        end
+        return count
+    end
+
+    --- Notes that a server has come, which ends all that was asked for.
+    -- @return boolean  whether the caller is the first to see it
+    function book.came(backend)
+        local mine = page(backend)
+        local first = mine.asked ~= nil
+        mine.asked = nil
+        return first
+    end
+
+    --- Notes that a request's time is over.
+    -- @return boolean  whether it is time to tell of it
+    function book.late(backend, now)
+        local mine = page(backend)
+        if mine.told and now - mine.told < ASK_AGAIN_SECONDS then
+            return false
+        end
+        mine.told = now
         return true
     end
 
@@ -90,7 +140,7 @@ function M.book()
         elseif now >= deadline then
             local why = mine.reason or ""
             local told = "No task of the app came in time" .. (why ~= "" and ": " .. why or "")
-            return told, "wake-timed-out"
+            return told, M.TIMED_OUT
         end
     end
 

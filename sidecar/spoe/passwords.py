@@ -59,8 +59,11 @@ class Passwords:
         most_kept: int = _MOST_KEPT,
         most_waiting: int = _MOST_WAITING,
         most_of_one: int = _MOST_OF_ONE,
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`count` is told of each how it is had: `kept`, `hashed`, `joined` to another, `busy`."""
         self._check = check
+        self._count = count
         self._most_kept = most_kept
         self._most_waiting = most_waiting
         self._most_of_one = most_of_one
@@ -88,14 +91,19 @@ class Passwords:
             for right, kept in self._kept.items():
                 if key in kept:
                     kept.move_to_end(key)
+                    self._count("kept")
                     return right
             if (waiting := self._waiting.get(key)) is not None:
                 if waiting.sharing >= _MOST_SHARING:
+                    self._count("busy")
                     raise BusyError
+                self._count("joined")
                 waiting.sharing += 1
                 return waiting.found
             if self._is_full(expected):
+                self._count("busy")
                 raise BusyError
+            self._count("hashed")
             self._staff()
             wanted = _Wanted(key, password, concurrent.futures.Future())
             self._waiting[key] = wanted

@@ -5,10 +5,12 @@ environment count: endpoint, headers, timeout, certificates, service name, sizes
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.errors import UsageError
+from sidecar.meter import Meter
+from sidecar.tracing.deliveries import Deliveries
 from sidecar.tracing.sampled import Sampled
 
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -16,16 +18,18 @@ _SERVICE_NAME = "marathon-lb"
 _PATH = "/v1/traces"
 _SERVER_ERROR = 500
 _NANOSECONDS = 1000  # in a microsecond
+_QUEUE_VARIABLE, _QUEUE = "OTEL_BSP_MAX_QUEUE_SIZE", 2048
+_OWN_SESSION = "CREDENTIAL_PROVIDER"
 
 
 class Exporter:
-    """Takes sampled requests, never waits: what cannot be sent in time is dropped by the SDK."""
+    """Takes sampled requests, never waits: what cannot be sent in time is dropped."""
 
-    def __init__(self, endpoint: str = "") -> None:
+    def __init__(self, endpoint: str, meter: Meter) -> None:
         """Export to this collector; without one, to that of the environment.
 
         Raises:
-            UsageError: the SDK is not installed.
+            UsageError: the SDK is not installed, or a variable for it is no good.
         """
         try:
             from opentelemetry import trace  # noqa: PLC0415 (an optional dependency)
@@ -34,7 +38,10 @@ class Exporter:
             )
             from opentelemetry.sdk import trace as sdk  # noqa: PLC0415
             from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-            from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+            from opentelemetry.sdk.trace.export import (  # noqa: PLC0415
+                BatchSpanProcessor,
+                SpanExportResult,
+            )
         except ImportError as error:
             raise UsageError(
                 "tracing needs the OpenTelemetry SDK, which is not installed here;"
@@ -43,7 +50,28 @@ class Exporter:
         self._trace, self._sdk = trace, sdk
         name = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": _SERVICE_NAME}
         self._resource = Resource.create(name)
-        self._processor = BatchSpanProcessor(OTLPSpanExporter(traces_url(endpoint) or None))
+        most = _most_waiting(os.environ)
+        self._deliveries = deliveries = Deliveries(meter, most)
+
+        class Counted(OTLPSpanExporter):
+            """The SDK's, with what becomes of spans counted."""
+
+            def export(self, spans: "Sequence[sdk.ReadableSpan]") -> SpanExportResult:
+                send = super().export
+                arrived = deliveries.deliver(
+                    len(spans), lambda: send(spans) is SpanExportResult.SUCCESS
+                )
+                return SpanExportResult.SUCCESS if arrived else SpanExportResult.FAILURE
+
+        # Who has the SDK find a session is not given one; then losses have no reason.
+        found = any(name.endswith(_OWN_SESSION) for name in os.environ)
+        counted = Counted(
+            traces_url(endpoint) or None, session=None if found else deliveries.session
+        )
+        try:
+            self._processor = BatchSpanProcessor(counted, max_queue_size=most)
+        except ValueError as error:
+            raise UsageError(f"tracing: {error}; see the variables OTEL_BSP_*") from error
 
     def take(self, sampled: Sampled, more: Mapping[str, str]) -> None:
         """Have one exported, with `more` attributes."""
@@ -62,7 +90,8 @@ class Exporter:
             start_time=sampled.began * _NANOSECONDS,
             end_time=sampled.ended * _NANOSECONDS,
         )
-        self._processor.on_end(span)
+        if self._deliveries.enters():
+            self._processor.on_end(span)
 
     def close(self) -> None:
         """Send what waits, and end."""
@@ -71,6 +100,14 @@ class Exporter:
     def _context(self, trace_id: int, span_id: int) -> Any:  # noqa: ANN401 (of the SDK)
         flags = self._trace.TraceFlags(self._trace.TraceFlags.SAMPLED)
         return self._trace.SpanContext(trace_id, span_id, is_remote=False, trace_flags=flags)
+
+
+def _most_waiting(environment: Mapping[str, str]) -> int:
+    """How many spans may wait, as the SDK reads it."""
+    try:
+        return int(environment.get(_QUEUE_VARIABLE, _QUEUE))
+    except ValueError:
+        return _QUEUE
 
 
 def traces_url(endpoint: str) -> str:

@@ -24,11 +24,18 @@ _PLAIN = {ord('"'): "'", ord("\\"): "/"}
 
 
 class Outcome(enum.Enum):
-    """What came of a flight that is of no use any more; each value is a word for programs."""
+    """What came of a flight; each value is a word for programs.
 
-    REFUSED = "wake-refused"
-    FAILED = "wake-failed"
-    GONE = "wake-gone"
+    A task serves; or waiting is of no use, since Marathon refuses, tasks fail, or the app is gone;
+    or nobody waits any more, some until their time was over, or all of them went away.
+    """
+
+    SERVED = "served"
+    REFUSED = "refused"
+    FAILED = "failed"
+    GONE = "gone"
+    TIMED_OUT = "timed-out"
+    ABANDONED = "abandoned"
 
 
 @attrs.frozen
@@ -48,8 +55,9 @@ class Told:
 class Flight:
     """How one app comes up; times are monotonic seconds.
 
-    `known` is the task failure that was there before, if it was looked; `failed` are the tasks that
-    failed since.
+    It began with the first request that waited. `known` is the task failure that was there before,
+    if it was looked; `failed` are the tasks that failed since. `waiting` requests were there at the
+    last look; `late` says that the time of one was over.
     """
 
     app_id: AppId
@@ -61,15 +69,13 @@ class Flight:
     failed: frozenset[str] = frozenset()
     reason: str = ""
     outcome: Outcome | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether waiting is of no use."""
-        return self.outcome is not None
+    began: float = attrs.field(default=attrs.Factory(lambda it: it.asked, takes_self=True))
+    waiting: int = 1
+    late: bool = False
 
     def wants_attention(self, now: float) -> bool:
         """Whether it is to be brought on its way."""
-        return not (self.over or self.forgotten(now))
+        return self.outcome is None and not self.forgotten(now)
 
     def forgotten(self, now: float) -> bool:
         """Whether nobody asks any more, or its failure is old."""
@@ -83,7 +89,7 @@ class Flight:
         """Whether Marathon is to be asked for tasks; never where it has been already."""
         rested = self.scaled is None or now - self.scaled > SCALE_AGAIN
         waited_for = now - self.asked < ASKED_LATELY
-        return seen.instances == 0 and rested and waited_for and not self.over
+        return seen.instances == 0 and rested and waited_for and self.outcome is None
 
     def saw(self, seen: Startup | None) -> "Flight":
         """The flight after a look at the app."""
@@ -110,7 +116,24 @@ class Flight:
 
     def ended(self, outcome: Outcome, reason: str) -> "Flight":
         """The flight, of no use any more."""
-        return attrs.evolve(self, reason=plain(reason), outcome=outcome)
+        return attrs.evolve(self, reason=plain(reason), outcome=outcome, waiting=0)
+
+    def waited(self, outcome: Outcome) -> "Flight":
+        """The flight once a request waits no more: it is served, or its time was over."""
+        if outcome is Outcome.SERVED:
+            return attrs.evolve(self, outcome=outcome, waiting=0)
+        return attrs.evolve(self, late=self.late or outcome is Outcome.TIMED_OUT)
+
+    def met(self, now: "Flight") -> "Flight":
+        """The flight with what requests have told meanwhile; Marathon may take its time."""
+        if now.began != self.began or now.outcome is Outcome.SERVED:
+            return now
+        return attrs.evolve(self, asked=now.asked, waiting=now.waiting, late=now.late)
+
+    @property
+    def left(self) -> Outcome:
+        """What came of it once nobody asks for it any more."""
+        return self.outcome or (Outcome.TIMED_OUT if self.late else Outcome.ABANDONED)
 
 
 def plain(text: str) -> str:

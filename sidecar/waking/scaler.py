@@ -17,7 +17,8 @@ from sidecar.desired.waking import Waking
 from sidecar.errors import HaproxyError, MarathonError, MarathonLockedError
 from sidecar.marathon.schema import AppId
 from sidecar.marathon.startup import Startup
-from sidecar.waking.flights import Flight, Told
+from sidecar.meter import Meter
+from sidecar.waking.flights import Flight, Outcome, Told
 from sidecar.waking.idleness import Idleness, Usage, sleepers
 
 log = structlog.get_logger("waking")
@@ -61,6 +62,7 @@ class Scaler:
         counters: Callable[[tuple[str, ...]], Mapping[str, Usage]],
         alone: Callable[[], bool],
         stopping: threading.Event,
+        meter: Meter,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._marathon = marathon
@@ -68,6 +70,7 @@ class Scaler:
         self._counters = counters
         self._alone = alone
         self._stopping = stopping
+        self._meter = meter
         self._clock = clock
         self._changed = threading.Condition()
         self._flights: dict[AppId, Flight] = {}
@@ -75,26 +78,57 @@ class Scaler:
         self._sampled = clock()
         self._trouble = ""
 
-    def wake(self, name: str) -> Told | None:
+    def wake(self, name: str, waiting: int = 1) -> Told | None:
         """Have the app of a backend woken, and say how it goes; None if no request wakes it.
 
-        May be called from any thread, and waits for nothing.
+        So many requests wait. May be called from any thread, and waits for nothing.
         """
         backend = self._sight().backends.get(BackendName(name))
         if backend is None or backend.waking is None:
             return None
-        return self._asked_for(backend.app_id, backend.waking)
+        return self._asked_for(backend.app_id, backend.waking, waiting)
 
-    def _asked_for(self, app_id: AppId, waking: Waking) -> Told:
+    def _asked_for(self, app_id: AppId, waking: Waking, waiting: int) -> Told:
         now = self._clock()
         with self._changed:
             flight = self._flights.get(app_id)
-            if flight is None or flight.forgotten(now):
+            if flight is None or flight.forgotten(now) or flight.outcome is Outcome.SERVED:
+                if flight is not None:
+                    self._forget(flight)
                 flight = Flight(app_id, waking.instances, now)
                 self._changed.notify()
-            flight = attrs.evolve(flight, asked=flight.asked if flight.over else now)
+            if flight.outcome is None:
+                flight = attrs.evolve(flight, asked=now, waiting=waiting)
             self._flights[app_id] = flight
         return flight.told()
+
+    def waited(self, name: str, outcome: str) -> None:
+        """Note that a request for a backend waits no more: it is `served`, or `timed-out`.
+
+        May be called from any thread; what nobody knows of is nothing.
+        """
+        backend = self._sight().backends.get(BackendName(name))
+        now = self._clock()
+        with self._changed:
+            flight = self._flights.get(backend.app_id) if backend is not None else None
+            if flight is None or flight.outcome is not None:
+                return
+            ended = flight.waited(Outcome(outcome))
+            self._flights[flight.app_id] = ended
+        if ended.outcome is Outcome.SERVED:
+            self._meter.woke(ended.outcome.value)
+            self._meter.wake_took(now - flight.began)
+
+    def waiting(self) -> int:
+        """How many requests wait for all apps together."""
+        now = self._clock()
+        with self._changed:
+            return sum(each.waiting for each in self._flights.values() if not each.forgotten(now))
+
+    def _forget(self, flight: Flight) -> None:
+        """Let one go that nobody asks for; those that had an outcome were counted with it."""
+        if flight.outcome is None:
+            self._meter.woke(flight.left.value)
 
     # --- the thread ---
 
@@ -115,9 +149,8 @@ class Scaler:
         """Look after every flight, and after those who are idle when it is time."""
         now = self._clock()
         with self._changed:
-            self._flights = {
-                app_id: each for app_id, each in self._flights.items() if not each.forgotten(now)
-            }
+            for each in [each for each in self._flights.values() if each.forgotten(now)]:
+                self._forget(self._flights.pop(each.app_id))
             waiting = [each for each in self._flights.values() if each.wants_attention(now)]
         for flight in waiting:
             self._land(self._attend(flight))
@@ -144,16 +177,18 @@ class Scaler:
         return flight
 
     def _as_asked(self, flight: Flight) -> Flight:
-        """The flight with the time when it was asked for last; Marathon may take its time."""
+        """The flight with what was told of it while Marathon answered."""
         with self._changed:
-            return attrs.evolve(flight, asked=self._flights.get(flight.app_id, flight).asked)
+            return flight.met(self._flights.get(flight.app_id, flight))
 
     def _land(self, flight: Flight) -> None:
         with self._changed:
-            before = self._flights.get(flight.app_id, flight)
-            self._flights[flight.app_id] = attrs.evolve(flight, asked=before.asked)
-        if flight.over:
+            landed = self._flights[flight.app_id] = flight.met(
+                self._flights.get(flight.app_id, flight)
+            )
+        if flight.outcome is not None and landed.outcome is flight.outcome is not Outcome.SERVED:
             log.warning("not woken", app=flight.app_id, reason=flight.reason)
+            self._meter.woke(flight.outcome.value)
 
     # --- down ---
 
@@ -200,6 +235,7 @@ class Scaler:
         except MarathonLockedError:
             return  # somebody changes it just now; another sample will tell
         log.info("put to sleep", app=app_id, instances=seen.instances)
+        self._meter.put_to_sleep()
 
     def _is_asked_for(self, app_id: AppId) -> bool:
         with self._changed:

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 import attrs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.conditions import eventually
+
+OK = 200
+
 
 @attrs.frozen
 class Span:
@@ -25,12 +29,14 @@ class Span:
 
 
 class Collector:
-    """Keeps the spans that come in."""
+    """Keeps the spans that come in, unless it is to answer with another status or not yet."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.spans: list[Span] = []
         self.paths: set[str] = set()
+        self.status = 200
+        self.hold = False
 
     def take(self, path: str, body: bytes) -> None:
         """One request."""
@@ -72,8 +78,12 @@ def collecting() -> Iterator[Collector]:
 
         def do_POST(self) -> None:
             """Take it, and say so."""
-            collector.take(self.path, self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-            self.send_response(200)
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            eventually(lambda: not collector.hold)
+            status = collector.status
+            if status == OK:
+                collector.take(self.path, body)
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.assembly import tracing
 from sidecar.channels import Published
+from sidecar.meter import Meter
 from sidecar.spoe.view import RoutingView
 from sidecar.tracing.exporter import Exporter
 from tests.conditions import eventually
@@ -36,7 +37,7 @@ def exporter(collector: Collector) -> Iterator[Exporter]:
     """The SDK's exporter, which sends every 50 ms."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
-        found = Exporter(collector.url)
+        found = Exporter(collector.url, Meter())
     yield found
     found.close()
 

@@ -42,12 +42,15 @@ class Nap:
     port: int
     task: int
     asked: list[tuple[float, str]] = attrs.field(factory=list)
+    told: list[int] = attrs.field(factory=list)
+    ended: list[tuple[str, str]] = attrs.field(factory=list)
     answer: Callable[[str], Told | None] = lambda _: Told()
     clients: ThreadPoolExecutor = attrs.field(factory=lambda: ThreadPoolExecutor(60))
 
-    def wake(self, name: str) -> Told | None:
+    def wake(self, name: str, waiting: int) -> Told | None:
         """What the control server is asked by HAProxy."""
         self.asked.append((time.monotonic(), name))
+        self.told.append(waiting)
         return self.answer(name)
 
     def desired(self, *, awake: bool, **labels: str) -> Desired:
@@ -87,7 +90,13 @@ def running(haproxy_binary: str) -> Iterator[Nap]:
         [port] = free_ports(1)
         rig = a_rig(haproxy_binary, folder, a_layout(folder, (port,)))
         nap = Nap(rig, port, ports["task"])
-        control = ControlServer(folder / "sidecar.sock", state=dict, commands={}, wake=nap.wake)
+        control = ControlServer(
+            folder / "sidecar.sock",
+            state=dict,
+            commands={},
+            wake=nap.wake,
+            waited=lambda *told: nap.ended.append(told),
+        )
         thread = threading.Thread(target=control.run)
         thread.start()
         rig.write(nap.desired(awake=False))
@@ -103,7 +112,8 @@ def running(haproxy_binary: str) -> Iterator[Nap]:
 def nap(running: Nap) -> Nap:
     """The app, asleep, and nobody has asked for it."""
     running.becomes(awake=False)
-    running.asked.clear()
+    for each in (running.asked, running.told, running.ended):
+        each.clear()
     running.answer = lambda _: Told("being started")
     return running
 
@@ -113,6 +123,7 @@ def test_fifty_requests_wait_and_are_served_by_the_first_task(nap: Nap) -> None:
     answers = nap.begin(50)
     eventually(lambda: nap.waiting() == 50)
     assert not any(each.done() for each in answers)
+    eventually(lambda: nap.told[-1] == 50)
 
     nap.becomes(awake=True)
 
@@ -120,6 +131,7 @@ def test_fifty_requests_wait_and_are_served_by_the_first_task(nap: Nap) -> None:
     assert {name for _, name in nap.asked} == {f"nap_{nap.port}"}
     times = [at for at, _ in nap.asked]
     assert all(later - before > 0.9 for before, later in itertools.pairwise(times))
+    eventually(lambda: nap.ended == [(f"nap_{nap.port}", "served")])
 
 
 def test_a_request_at_the_service_port_and_by_app_id_waits_too(nap: Nap) -> None:
@@ -139,8 +151,11 @@ def test_a_request_at_the_service_port_and_by_app_id_waits_too(nap: Nap) -> None
 def test_requests_to_an_app_that_is_awake_ask_nobody(nap: Nap) -> None:
     """The sidecar has no part in them."""
     nap.becomes(awake=True)
+    assert nap.host().status == 200  # once its first check is over
+    eventually(lambda: len(nap.ended) == bool(nap.asked))
+    nap.asked.clear()
 
-    assert nap.host().status == 200
+    assert [nap.host().status for _ in range(3)] == [200] * 3
     assert nap.asked == []
 
 
@@ -214,6 +229,7 @@ def test_a_wait_ends_after_the_time_of_the_label(nap: Nap) -> None:
 
     assert raw(nap) == (503, "5", f"{LATE}: being started")
     assert 0.9 < time.monotonic() - began < 3
+    eventually(lambda: nap.ended == [(f"nap_{nap.port}", "timed-out")])
     nap.answer = lambda _: None
     time_out = raw(nap)
     assert time_out[2] == f"{LATE}: the sidecar knows of no such app that can be woken"

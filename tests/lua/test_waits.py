@@ -90,3 +90,36 @@ def test_a_reason_is_fit_for_a_text_for_html_and_for_json(waits: Any) -> None:  
 
     assert told["reason"] == "a (b) + // c    "
     assert waits.read(None, 'say "no"')["reason"] == "The sidecar cannot be reached: say 'no'"
+
+
+def test_the_requests_that_wait_are_counted_without_those_that_are_gone(waits: Any) -> None:  # noqa: ANN401
+    """A client that goes away says nothing: its request looks no more."""
+    book = waits.book()
+    first, second, gone = (waits.book() for _ in range(3))  # any tables
+    for each in (first, second, gone):
+        book.looks(NAME, each, 10.0)
+    assert book.waiting(NAME, 10.1) == 3
+    for each in (first, second):
+        book.looks(NAME, each, 11.0)
+
+    assert book.waiting(NAME, 11.1) == 2
+    book.leaves(NAME, first)
+    assert book.waiting(NAME, 11.2) == 1
+    assert book.waiting("other_1", 11.2) == 0
+
+
+def test_the_first_that_sees_a_server_tells_of_it(waits: Any) -> None:  # noqa: ANN401
+    """For all; after the next sleep another one does."""
+    book = waits.book()
+    book.take(NAME, 10.0)
+    assert [book.came(NAME), book.came(NAME)] == [True, False]
+
+    assert book.take(NAME, 10.1)
+    assert [book.came(NAME), book.came(NAME)] == [True, False]
+
+
+def test_times_that_are_over_are_told_of_once_a_second(waits: Any) -> None:  # noqa: ANN401
+    """However many requests came at once."""
+    book = waits.book()
+
+    assert [book.late(NAME, at) for at in (10.0, 10.0, 10.9, 11.1)] == [True, False, False, True]

@@ -11,6 +11,7 @@ from sidecar.demo.local import LocalMarathon
 from sidecar.desired.model import Backend, BackendName
 from sidecar.desired.waking import Waking
 from sidecar.marathon.client import MarathonClient
+from sidecar.meter import Meter
 from sidecar.waking.idleness import Usage
 from sidecar.waking.scaler import Scaler, Sight
 from tests.builders import a_backend, a_server
@@ -38,6 +39,7 @@ class Scene:
     usage: Usage = attrs.field(factory=lambda: Usage(0))
     awake: bool = False
     alone: bool = True
+    meter: Meter = attrs.field(factory=Meter)
     scaler: Scaler = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -48,6 +50,7 @@ class Scene:
             counters=lambda places: dict.fromkeys(places, self.usage),
             alone=lambda: self.alone,
             stopping=threading.Event(),
+            meter=self.meter,
             clock=self.clock,
         )
 
@@ -68,6 +71,15 @@ class Scene:
     def puts(self) -> int:
         """How often Marathon was asked to scale."""
         return sum(each.method == "PUT" for each in self.marathon.requests)
+
+    def wakes(self) -> dict[str, float]:
+        """How many wakes there were, by what came of them."""
+        [family] = [each for each in self.meter.registry.collect() if each.name == "mlb_wakes"]
+        return {each.labels["outcome"]: each.value for each in family.samples if each.value}
+
+    def value(self, name: str) -> float | None:
+        """Another number that is counted."""
+        return self.meter.registry.get_sample_value(f"mlb_{name}")
 
     def instances(self) -> int:
         """How many tasks the app is to have."""
@@ -150,6 +162,7 @@ def test_an_idle_app_is_put_to_sleep_once(scene: Scene) -> None:
     scene.pass_time(10)
 
     assert (scene.puts(), scene.instances()) == (1, 0)
+    assert scene.value("apps_put_to_sleep_total") == 1
     scene.pass_time(30)
     assert scene.puts() == 1
 
@@ -175,6 +188,74 @@ def _tick(scene: Scene) -> None:
     """Less than after which a flight is forgotten."""
     scene.clock.now += 2
     scene.scaler.turn()
+
+
+def test_a_wake_that_is_served_is_counted_with_its_time(scene: Scene) -> None:
+    """From the first request that waited; the next sleep has a wake of its own."""
+    scene.scaler.wake(NAME, 1)
+    scene.scaler.turn()
+    scene.clock.now += 1
+    scene.scaler.wake(NAME, 50)
+    assert scene.scaler.waiting() == 50
+    scene.clock.now += 0.5
+    for _ in range(2):
+        scene.scaler.waited(NAME, "served")
+
+    assert (scene.wakes(), scene.scaler.waiting()) == ({"served": 1}, 0)
+    assert scene.value("wake_seconds_sum") == pytest.approx(1.5)
+
+    scene.scaler.wake(NAME, 1)
+    scene.scaler.waited(NAME, "served")
+    assert scene.wakes() == {"served": 2}
+
+
+def test_an_app_that_is_scaled_to_zero_once_it_served_stays_there(scene: Scene) -> None:
+    """Within the second of the request that woke it, too."""
+    scene.scaler.wake(NAME)
+    scene.scaler.turn()
+    assert scene.instances() == 2
+    scene.scaler.waited(NAME, "served")
+
+    ask(scene.marathon, "PUT", "/v2/apps/sleeper?force=true", {"instances": 0})
+    for _ in range(12):
+        scene.clock.now += 0.2
+        scene.scaler.turn()
+
+    assert scene.instances() == 0
+
+
+@pytest.mark.parametrize(("told", "outcome"), [("timed-out", "timed-out"), ("", "abandoned")])
+def test_a_wake_that_nobody_waits_for_to_the_end_is_counted(
+    scene: Scene, told: str, outcome: str
+) -> None:
+    """Once; their time was over, or their clients went away."""
+    scene.scaler.wake(NAME)
+    scene.scaler.turn()
+    if told:
+        scene.scaler.waited(NAME, told)
+        scene.scaler.waited(NAME, told)
+    assert scene.wakes() == {}
+
+    scene.clock.now += 4
+    assert scene.scaler.waiting() == 0
+    scene.scaler.turn()
+    scene.scaler.turn()
+
+    assert scene.wakes() == {outcome: 1}
+
+
+def test_a_wake_of_no_use_is_counted_once(scene: Scene) -> None:
+    """However many ask."""
+    ask(scene.marathon, "DELETE", "/v2/apps/sleeper")
+    scene.marathon.wait(lambda: ask(scene.marathon, "GET", "/v2/apps/sleeper").status_code == 404)
+    for _ in range(3):
+        scene.scaler.wake(NAME)
+        scene.scaler.turn()
+
+    assert scene.wakes() == {"gone": 1}
+    scene.clock.now += 4
+    scene.scaler.turn()
+    assert scene.wakes() == {"gone": 1}
 
 
 def test_the_thread_ends_when_it_is_interrupted(scene: Scene) -> None:

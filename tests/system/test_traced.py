@@ -6,6 +6,7 @@ from tests.conditions import eventually
 from tests.haproxy.collector import collecting
 from tests.system import rig as system
 from tests.system.apps import web
+from tests.system.clients import get
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -28,4 +29,5 @@ def test_a_request_arrives_at_the_collector_under_its_apps_true_name(
         (span,) = collector.spans
         assert span.name == f"GET told_{rig.ports.service[0]}"
         assert span.attributes["marathon.app"] == "/told"
+        eventually(lambda: "mlb_spans_exported_total 1.0" in get(rig.ports.web, "/metrics")[1])
         assert rig.sidecar.state()["problems"] == []

@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from sidecar.demo.faults import BadAnswer
+from sidecar.desired.model import MapName, TraitMap
 from tests.system import rig as system
 from tests.system.apps import labelled, web
 from tests.system.clients import PATIENCE, Json, get
@@ -29,8 +30,12 @@ def sleeping(rig: Rig, app_id: str = "/nap", instances: int = 0, **labels: str) 
 
 
 def known(rig: Rig, app_id: str) -> bool:
-    """Whether HAProxy has a backend of the app."""
-    return any(app_id in row.app_ids for row in rig.proxy.observe().rows().values())
+    """Whether HAProxy has a backend of the app, what leads there, and that requests wait."""
+    seen = rig.proxy.observe()
+    places = {name for name, row in seen.rows().items() if app_id in row.app_ids}
+    hosts, flags = (seen.maps.get(each.value, {}) for each in (MapName.DOMAIN, TraitMap.FLAGS))
+    led = {str(text).rpartition(" ")[2] for text in hosts.values()}
+    return bool(places & led & {name for name, text in flags.items() if "wake" in str(text)})
 
 
 def asked(rig: Rig, app_id: str = "/nap") -> int:
@@ -68,6 +73,10 @@ def test_many_requests_wake_an_app_by_one_call_and_are_all_served() -> None:
         assert asked(rig) == 1
         assert [line["instances"] for line in rig.sidecar.log("woken")] == [1]
         assert rig.proxy.identity == before
+        eventually(
+            lambda: 'mlb_wakes_total{outcome="served"} 1.0' in get(rig.ports.web, "/metrics")[1],
+            "the wake is counted",
+        )
 
 
 def test_an_app_gets_as_many_tasks_as_its_label_says() -> None:

@@ -62,3 +62,30 @@ def test_two_sidecars_in_one_process_count_apart() -> None:
     first.worker_came()
 
     assert value(second.registry, "mlb_haproxy_workers_total") == 0
+
+
+def test_wakes_passwords_and_spans_are_counted_by_what_came_of_them() -> None:
+    """Each of them is there as zero from the start, so that a rate finds the first."""
+    meter = Meter()
+    at = meter.registry
+    assert value(at, "mlb_wakes_total", outcome="refused") == 0
+    assert value(at, "mlb_spans_lost_total", reason="queue full") == 0
+    assert value(at, "mlb_password_checks_total", how="kept") == 0
+    assert value(at, "mlb_wake_requests_waiting") == 0
+
+    meter.woke("served")
+    meter.wake_took(0.23)
+    meter.waiting(lambda: 7)
+    meter.put_to_sleep()
+    meter.password_checked("hashed")
+    meter.spans_exported(5)
+    meter.spans_lost("unreachable", 2)
+
+    assert value(at, "mlb_wakes_total", outcome="served") == 1
+    assert value(at, "mlb_wake_seconds_bucket", le="0.1") == 0
+    assert value(at, "mlb_wake_seconds_bucket", le="0.25") == 1
+    assert value(at, "mlb_wake_requests_waiting") == 7
+    assert value(at, "mlb_apps_put_to_sleep_total") == 1
+    assert value(at, "mlb_password_checks_total", how="hashed") == 1
+    assert value(at, "mlb_spans_exported_total") == 5
+    assert value(at, "mlb_spans_lost_total", reason="unreachable") == 2

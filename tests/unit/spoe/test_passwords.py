@@ -233,3 +233,25 @@ def test_a_lock_that_is_not_known_stays_shut() -> None:
     assert asked(passwords, basic("me:secret"), "other") == {"result": "unknown lock"}
     assert answer(lambda _: None, passwords, {}) == {"result": "unknown lock"}
     passwords.close()
+
+
+def test_how_a_verdict_is_had_is_counted() -> None:
+    """Whoever comes while the same password is hashed joins; afterwards it is kept."""
+    counted: list[str] = []
+    go = threading.Event()
+
+    def check(password: bytes, expected: str) -> bool:
+        return go.wait(10) and password == expected.encode()
+
+    passwords = Passwords(check, most_waiting=1, count=counted.append)
+    first = passwords.verdict(b"a", "a")
+    assert passwords.verdict(b"a", "a") is first
+    with pytest.raises(BusyError):
+        passwords.verdict(b"b", "a")
+    go.set()
+    assert isinstance(first, concurrent.futures.Future)
+    assert first.result(10)
+    assert passwords.verdict(b"a", "a") is True
+
+    assert counted == ["hashed", "joined", "busy", "kept"]
+    passwords.close()

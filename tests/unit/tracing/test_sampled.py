@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from sidecar.errors import UsageError
+from sidecar.meter import Meter
 from sidecar.tracing.exporter import Exporter, is_wanted, traces_url
 from sidecar.tracing.sampled import Sampled, read_sampled
 
@@ -60,4 +61,4 @@ def test_without_the_sdk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
 
     with pytest.raises(UsageError, match="install the package's extra 'tracing'"):
-        Exporter("http://collector:4318")
+        Exporter("http://collector:4318", Meter())

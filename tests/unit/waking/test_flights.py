@@ -13,7 +13,7 @@ from sidecar.errors import (
 )
 from sidecar.marathon.schema import AppId
 from sidecar.marathon.startup import Failure, Startup
-from sidecar.waking.flights import Flight, plain
+from sidecar.waking.flights import Flight, Outcome, plain
 
 BEGUN = Flight(AppId("/nap"), 1, asked=100.0)
 
@@ -112,6 +112,32 @@ def test_a_flight_is_forgotten_when_nobody_asks_any_more() -> None:
     assert not BEGUN.forgotten(102.9)
     assert BEGUN.forgotten(103.1)
     assert not BEGUN.wants_attention(103.1)
+
+
+def test_what_came_of_a_flight_is_known_when_it_is_forgotten() -> None:
+    """A time that was over counts only where nobody was served after all."""
+    late = BEGUN.waited(Outcome.TIMED_OUT)
+
+    assert BEGUN.left is Outcome.ABANDONED
+    assert late.left is Outcome.TIMED_OUT
+    assert late.waited(Outcome.SERVED).left is Outcome.SERVED
+    assert BEGUN.ended(Outcome.FAILED, "x").left is Outcome.FAILED
+
+
+def test_an_app_that_serves_is_not_scaled_again() -> None:
+    """Whoever scales it to zero then means it, however short after."""
+    served = BEGUN.waited(Outcome.SERVED)
+
+    assert not served.needs_scaling(Startup(instances=0), 100.1)
+    assert BEGUN.met(served) == served
+
+
+def test_what_marathon_says_late_of_an_earlier_flight_changes_no_later_one() -> None:
+    """It began with other requests."""
+    later = attrs.evolve(BEGUN, asked=200.0, began=200.0)
+
+    assert BEGUN.ended(Outcome.FAILED, "x").met(later) == later
+    assert BEGUN.saw(Startup(0)).met(attrs.evolve(BEGUN, asked=101.0, waiting=9)).waiting == 9
 
 
 @given(st.text())

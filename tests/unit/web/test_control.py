@@ -11,6 +11,7 @@ import pytest
 
 from sidecar.control import NotRunningError, ask
 from sidecar.settings import Settings
+from sidecar.waking.flights import Outcome, Told
 from sidecar.web.control import ControlServer
 from tests.conditions import eventually
 
@@ -31,9 +32,16 @@ class Control:
             self.path,
             state=lambda: self.state,
             commands={"release": lambda: self.done.append("release")},
+            wake=self.wake,
+            waited=lambda *told: self.done.append(" ".join(told)),
         )
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
+
+    def wake(self, name: str, waiting: int) -> Told | None:
+        """An app that Marathon does not let us scale, or none."""
+        self.done.append(f"{name} {waiting}")
+        return Told("no way", Outcome.REFUSED) if name == "nap_1" else None
 
     @property
     def path(self) -> Path:
@@ -99,6 +107,18 @@ def _status_of_health(path: Path) -> int:
         client.connect(str(path))
         client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         return int(client.recv(1000).split()[1])
+
+
+def test_who_waits_for_an_app_asks_and_tells_of_the_end(control: Control) -> None:
+    """Why waiting is of no use is told for people and for programs."""
+    told = ask(control.settings, "POST", "/wake/nap_1?waiting=3")
+    assert told == {"reason": "no way", "word": "wake-refused"}
+    assert "no such app" in ask(control.settings, "POST", "/wake/other_1?waiting=x")["reason"]
+    ask(control.settings, "POST", "/waited/nap_1?outcome=served")
+    odd = ask(control.settings, "POST", "/waited/nap_1?outcome=refused")
+
+    assert odd["message"].startswith("no POST")
+    assert control.done == ["nap_1 3", "other_1 1", "nap_1 served"]
 
 
 def test_a_command_is_passed_on(control: Control) -> None:
