@@ -57,18 +57,41 @@ role_haproxy() {
         refuse "an HAProxy runs with $state already; stop that one, or give this one another folder"
     fi
     check_program
-    child='' timer='' stopping=''
+    child='' timer='' stopping='' filter=''
     trap stop TERM INT
-    start-beside.sh "$state" "$program" &
+    hush "$state/.said-$$"
+    start-beside.sh "$state" "$program" 2>&3 &
     child=$!
+    exec 3>&-
     while :; do
         code=0
         wait "$child" || code=$?
         kill -0 "$child" 2>/dev/null || break # else a signal ended the wait
     done
     [ -z "$stopping" ] || code=0
+    let_end "$filter"
     [ -z "$timer" ] || kill "$timer" 2>/dev/null || :
     exit "$code"
+}
+
+# When a worker ends, HAProxy tells of each of its proxies, hundreds of spares among them. Descriptor
+# 3 leads through a filter to where its errors go otherwise.
+hush() {
+    exec 3>&2
+    mkfifo -m 600 "$1" 2>/dev/null || return 0
+    (trap '' TERM INT && exec 3>&- && exec grep --line-buffered -v '[Pp]roxy spare\..* stopped' <"$1" >&2) &
+    filter=$!
+    exec 3>"$1"
+    rm -f "$1"
+}
+
+# What it still has to say takes a moment; an old worker may keep it for as long as it lives.
+let_end() {
+    tries=0
+    while [ -n "$1" ] && kill -0 "$1" 2>/dev/null && [ "$tries" -lt 10 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
 }
 
 stop() {

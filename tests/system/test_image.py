@@ -150,6 +150,17 @@ def test_the_roles_haproxy_and_sidecar_serve_apps_together() -> None:
         assert healthy(mine, "haproxy").returncode == 1
 
 
+def test_haproxy_alone_says_what_matters_and_not_that_each_spare_was_stopped() -> None:
+    """There are hundreds of spares, at each reload and at the end."""
+    with rig() as mine, pod(mine) as (balancer, _):
+        assert balancer.stop() == 0
+        said = balancer.log.read_text()
+
+    assert "Proxy marathon_http_in stopped" in said
+    assert "Proxy spare." not in said
+    assert "exited with code 0" in said
+
+
 def test_haproxy_alone_lets_an_open_stream_end_after_sigterm() -> None:
     """It takes no new connection meanwhile, and ends with the stream, long before its time."""
     with rig() as mine, pod(mine, MLB_STOP_GRACE="60") as (balancer, _):
