@@ -154,6 +154,8 @@ class RuntimeApi:
         except OSError as error:
             self.close()
             reason = error.strerror or str(error) or type(error).__name__
+            if isinstance(error, PermissionError):
+                reason += "; it belongs to another user: run HAProxy and the sidecar as one"
             raise RuntimeUnavailableError(
                 f"HAProxy's stats socket {self._path} did not answer: {reason}"
             ) from error

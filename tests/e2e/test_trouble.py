@@ -1,11 +1,12 @@
 """What goes on, and what comes back, when a part of the pod or the way to Marathon is lost."""
 
+import json
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.stack import Json, Stack, none_failed, steady, web
+from tests.e2e.stack import IMAGE, Json, Stack, docker, none_failed, steady, web
 from tests.system.clients import Load
 from tests.system.rig import always, eventually
 
@@ -130,3 +131,28 @@ def test_a_pod_that_was_away_serves_what_there_is_now(pods: Stack, shop: Json) -
     for app_id in ("/shop", "/blog"):
         pods.served(app_id, within=_BACK_WITHIN)
     pods.remove(blog)
+
+
+def test_sockets_of_another_user_are_told_while_haproxy_serves(pods: Stack, shop: Json) -> None:
+    """As where the two containers run as two users; once they are the same, all goes on."""
+
+    def given_to(user: str) -> None:
+        sockets = (f"/marathon-lb/{name}.sock" for name in ("admin", "master"))
+        volume = f"{pods.project}_state:/marathon-lb"
+        words = ("--rm", "--user", "0", "--volume", volume, "--entrypoint", "chown", IMAGE, user)
+        assert docker("run", *words, *sockets).returncode == 0
+
+    def trouble() -> str:
+        return str(json.loads(pods.run_in("sidecar", "mlb-sidecar", "status", "--json"))["haproxy"])
+
+    pods.deploy(shop, instances=2)
+    pods.served("/shop")
+    given_to("1234")
+    try:
+        eventually(lambda: "run HAProxy and the sidecar as one" in trouble(), "it is told")
+        assert pods.ask("/shop")
+    finally:
+        given_to("65534")
+    eventually(lambda: "another user" not in trouble(), "it is over")
+    pods.deploy(shop, instances=3)
+    pods.served("/shop")
