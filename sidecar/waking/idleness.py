@@ -71,4 +71,7 @@ def _sleeps(backend: Backend) -> bool:
 def _busy(before: float, usage: Usage, now: float) -> float:
     if usage.active:
         return now
-    return before if usage.idle is None else max(before, now - usage.idle - 1)
+    if usage.idle is None:
+        return before
+    # Whole seconds, of which the first and the last have only begun: it may be one less.
+    return max(before, now - max(0, usage.idle - 1))

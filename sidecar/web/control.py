@@ -41,7 +41,7 @@ class ControlServer:
         self._wake = wake
         self._waited = waited
         self._commands = commands
-        path.unlink(missing_ok=True)  # left by one that was killed; the folder's lock is ours
+        # A socket that was left by one that was killed is replaced: the folder's lock is ours.
         self._loop = Loop(self._answer, unix_socket=str(path), unix_socket_perms="600", threads=2)
         self.run = self._loop.run
         self.interrupt = self._loop.interrupt

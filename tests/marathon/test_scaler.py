@@ -6,19 +6,26 @@ from collections.abc import Iterator
 
 import attrs
 import pytest
+import structlog
+from structlog.testing import LogCapture
 
 from sidecar.demo.local import LocalMarathon
 from sidecar.desired.model import Backend, BackendName
 from sidecar.desired.waking import Waking
+from sidecar.errors import HaproxyError
 from sidecar.marathon.client import MarathonClient
+from sidecar.marathon.schema import AppId
+from sidecar.marathon.startup import Startup
 from sidecar.meter import Meter
 from sidecar.waking.idleness import Usage
 from sidecar.waking.scaler import Scaler, Sight
 from tests.builders import a_backend, a_server
 from tests.conditions import SetClock, eventually
-from tests.marathon.local_marathon_rig import ask, deployed, fetch, sleeper
+from tests.marathon.local_marathon_rig import ask, check, deployed, fetch, sleeper
 
 NAME = BackendName("sleeper_10000")
+NEVER_HEALTHY = sleeper(instances=1, healthChecks=[check(gracePeriodSeconds=60)])
+"""Its deployment has no end."""
 
 
 @pytest.fixture
@@ -84,6 +91,15 @@ class Scene:
     def instances(self) -> int:
         """How many tasks the app is to have."""
         return int(fetch(self.marathon, "/sleeper")["instances"])
+
+
+@pytest.fixture
+def log() -> Iterator[LogCapture]:
+    """What is logged."""
+    capture = LogCapture()
+    structlog.configure(processors=[capture])
+    yield capture
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -269,3 +285,109 @@ def test_the_thread_ends_when_it_is_interrupted(scene: Scene) -> None:
     thread.join(5)
     assert not thread.is_alive()
     assert time.monotonic() - began < 1
+
+
+def test_who_asks_while_marathon_takes_its_time_is_not_forgotten(scene: Scene) -> None:
+    """What is known of the app stays, and it is scaled up: somebody waits for it."""
+    look = scene.scaler._marathon.startup
+
+    def slowly(app_id: AppId) -> Startup | None:
+        scene.clock.now += 2
+        scene.scaler.wake(NAME)
+        return look(app_id)
+
+    scene.scaler._marathon.startup = slowly  # type: ignore[method-assign]
+    scene.scaler.wake(NAME)
+    scene.scaler.turn()
+
+    assert scene.instances() == 2
+
+
+def test_why_it_lasts_is_told_for_as_long_as_somebody_asks(scene: Scene) -> None:
+    """Also where Marathon's silence lasted for longer than a word is kept."""
+    scene.marathon.faults.hang = True
+    scene.scaler.wake(NAME)
+    thread = threading.Thread(target=scene.scaler.turn)
+    thread.start()
+    eventually(lambda: scene.marathon.requests)
+    scene.clock.now += 2
+    scene.scaler.wake(NAME)
+    thread.join(10)
+    scene.clock.now += 2
+
+    told = scene.scaler.wake(NAME)
+
+    assert told is not None
+    assert told.reason.startswith("Marathon does not answer: ")
+
+
+def test_an_app_that_could_not_be_woken_is_tried_again_after_a_while(scene: Scene) -> None:
+    """Though requests go on asking for it: the failure is told to those of its time."""
+    ask(scene.marathon, "DELETE", "/v2/apps/sleeper?force=true")
+    scene.scaler.wake(NAME)
+    scene.scaler.turn()
+    waits = []
+    for _ in range(4):
+        told = scene.scaler.wake(NAME)
+        assert told is not None
+        waits.append(told.wait)
+        scene.clock.now += 1.1
+
+    assert waits == [False, False, False, True]
+
+
+def test_an_app_that_gets_a_request_at_the_last_moment_is_not_put_to_sleep(scene: Scene) -> None:
+    """It is looked at once more, since others may have been put to sleep before."""
+    scene.marathon.deploy(sleeper(instances=1))
+    scene.marathon.forget_requests()
+    scene.awake = True
+    scene.pass_time(60)
+    looks: list[Usage] = [Usage(0), Usage(1)]
+    scene.scaler._counters = lambda places: dict.fromkeys(places, looks.pop(0))
+    scene.pass_time(5)
+
+    assert looks == []
+    assert scene.puts() == 0
+
+
+def test_an_app_that_is_deployed_just_now_is_not_put_to_sleep(scene: Scene) -> None:
+    """Marathon is not even asked to: whoever deploys it wants it."""
+    scene.marathon.write(NEVER_HEALTHY)
+    scene.marathon.forget_requests()
+    scene.awake = True
+    scene.pass_time(80)
+
+    assert scene.puts() == 0
+
+
+def test_an_app_that_is_locked_at_the_last_moment_keeps_no_other_awake(
+    scene: Scene, log: LogCapture
+) -> None:
+    """Nor is it worth a warning: another sample will tell."""
+    scene.marathon.deploy(sleeper(instances=1))
+    scene.awake = True
+    look = scene.scaler._marathon.startup
+
+    def and_then_it_is_deployed(app_id: AppId) -> Startup | None:
+        seen = look(app_id)
+        scene.marathon.write(NEVER_HEALTHY)
+        return seen
+
+    scene.scaler._marathon.startup = and_then_it_is_deployed  # type: ignore[method-assign]
+    scene.pass_time(65)
+
+    assert [each["log_level"] for each in log.entries] == []
+    assert scene.instances() == 1
+
+
+def test_why_nobody_is_put_to_sleep_is_said_once(scene: Scene, log: LogCapture) -> None:
+    """However often HAProxy is asked in vain."""
+
+    def away(_: tuple[str, ...]) -> dict[str, Usage]:
+        raise HaproxyError("it does not answer")
+
+    scene.awake = True
+    scene.scaler._counters = away
+    scene.pass_time(50)
+
+    assert [each["event"] for each in log.entries] == ["no app is put to sleep for now"]

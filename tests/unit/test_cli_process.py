@@ -115,7 +115,7 @@ def test_a_password_is_nowhere_but_with_marathon(folder: Path, tmp_path: Path) -
         files = [file for file in folder.rglob("*") if file.is_file()]
         master = adopt(folder)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(WITHIN) == 0
+        assert process.wait(60) == 0
 
         assert master is not None
         assert not is_running(master)

@@ -395,6 +395,16 @@ def test_a_health_check_is_over_with_the_hello(agent: Agent, path: Path) -> None
 def test_the_socket_is_for_its_owner(agent: Agent, path: Path) -> None:
     """As the others in the state folder; what was left by one that was killed is taken away."""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    left = path.with_name("left.sock")
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(left))
+    again = Agent(Address(str(left)), {"echo": echo})
+    thread = threading.Thread(target=again.run, daemon=True)
+    thread.start()
+    assert alive(left)
+    again.interrupt()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_it_listens_on_loopback_when_told_so() -> None:

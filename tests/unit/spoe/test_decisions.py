@@ -8,12 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.desired.model import Desired
+from sidecar.desired.auth import Auth
+from sidecar.desired.model import Desired, MapName
+from sidecar.plan.observed import BACKEND_LEDGER
 from sidecar.spoe import pages
 from sidecar.spoe.decisions import Question, Route, answer, decide, host_of
 from sidecar.spoe.pages import CAUSES, Form, form_for, page
 from sidecar.spoe.view import RoutingView
-from tests.builders import an_app, desired_of, tasks
+from tests.builders import an_app, desired_of, row, tasks
+from tests.haproxy_model import observe
+from tests.rendering import LAYOUT, RENDERER
 
 
 def web(name: str, count: int = 1, **fields: object) -> object:
@@ -53,6 +57,56 @@ def test_an_app_without_tasks_is_known_by_host_path_id_and_port() -> None:
     assert decide(view, Question(app_id="/b")) is pages.ASLEEP
     assert decide(view, Question(host="c.test", path="/here/x")) is pages.UNUSABLE
     assert decide(view, Question(host="c.test", path="/else")) is pages.UNKNOWN_HOST
+
+
+def test_while_a_fetch_is_held_nothing_is_called_unknown() -> None:
+    """It may be among what is held back; what is known is answered all the same."""
+    view = attrs.evolve(knowing(web("a")), held=True)
+
+    assert decide(view, Question(host="b.test")) is pages.HELD
+    assert decide(view, Question(host="a.test")) is pages.COMING
+    assert decide(attrs.evolve(view, synced=False), Question(host="b.test")) is pages.STARTING
+
+
+def test_a_request_is_led_where_haproxy_has_its_backend() -> None:
+    """By its map, if that leads to this app's; else to the backend of the app's own name."""
+    desired = knowing(web("a")).desired
+    (name,) = desired.backends
+    observed = observe(desired, RENDERER, LAYOUT)
+    spare = next(place for place in observed.backends if place.startswith("spare.http"))
+    asked = Question(host="a.test")
+
+    def led(owner_of_spare: str | None) -> str:
+        table = {**observed.maps, MapName.DOMAIN.value: {"a.test": spare}}
+        ledger = {**observed.maps[BACKEND_LEDGER], spare: row(owner_of_spare)}
+        there = attrs.evolve(observed, maps={**table, BACKEND_LEDGER: ledger})
+        found = decide(RoutingView(desired, there, synced=True), asked)
+        assert isinstance(found, Route)
+        return found.place
+
+    assert (led(name), led("other_1"), led(None)) == (spare, name, name)
+
+
+def test_the_better_rule_wins_whichever_of_the_maps_has_it() -> None:
+    """One looks at the case of a path, the other does not; a rank is worth more than a length."""
+    here = {"HAPROXY_0_VHOST": "x.test", "HAPROXY_0_PATH": "/API"}
+    for weights, winner in ((("9", "1"), "/one"), (("1", "9"), "/two")):
+        one = web("one", labels={**here, "HAPROXY_0_BACKEND_WEIGHT": weights[0]})
+        any_case = {"HAPROXY_0_PATH": "-i /api", "HAPROXY_0_BACKEND_WEIGHT": weights[1]}
+        view = knowing(one, web("two", labels={**here, **any_case}))
+        found = view.backend_at("x.test", "/API/v1")
+        assert found is not None
+        assert view.desired.backends[found].app_id == winner
+
+
+def test_who_might_come_in_before_still_may_until_haproxy_has_followed() -> None:
+    """It asks with the key that its map has."""
+    old, new = (Auth("realm", user, "hash") for user in ("me", "you"))
+    before, after = (Desired(auths={each.key: each}) for each in (old, new))
+    view = RoutingView(before).wanting(after)
+
+    assert (view.auth(old.key), view.auth(new.key)) == (old, new)
+    assert view.wanting(Desired(auths={})).auth(old.key) is None
 
 
 def test_a_backend_whose_servers_are_all_down_is_unusable() -> None:

@@ -111,11 +111,37 @@ def test_what_is_kept_is_bounded_and_holds_no_password() -> None:
     passwords.close()
 
 
+def test_what_was_asked_for_lately_is_kept() -> None:
+    """What has to go is what nobody asked for the longest."""
+    passwords = Passwords(lambda *_: True, most_kept=2)
+    for word in (b"a", b"b", b"a", b"c"):
+        found = passwords.verdict(word, "hash")
+        assert found if isinstance(found, bool) else found.result(10)
+
+    assert passwords.verdict(b"a", "hash") is True
+    assert passwords.verdict(b"c", "hash") is True
+    assert passwords.verdict(b"b", "hash") is not True
+    passwords.close()
+
+
+def test_what_is_known_of_a_password_is_known_for_one_hash() -> None:
+    """The right one of an app is not let in at another."""
+    passwords = Passwords(lambda _, expected: expected == "its own")
+    for expected, right in (("its own", True), ("another", False)) * 2:
+        found = passwords.verdict(b"word", expected)
+        assert (found if isinstance(found, bool) else found.result(10)) is right
+    passwords.close()
+
+
 def test_a_check_that_raises_is_told_and_not_kept() -> None:
     """The next request tries again."""
+    tried: list[bytes] = []
 
-    def check(_: bytes, __: str) -> bool:
-        raise OSError("gone")
+    def check(password: bytes, _: str) -> bool:
+        tried.append(password)
+        if len(tried) < 3:
+            raise OSError("gone")
+        return True
 
     passwords = Passwords(check)
     for _ in range(2):
@@ -123,6 +149,9 @@ def test_a_check_that_raises_is_told_and_not_kept() -> None:
         assert isinstance(found, concurrent.futures.Future)
         with pytest.raises(OSError, match="gone"):
             found.result(10)
+    found = passwords.verdict(b"x", "hash")
+    assert isinstance(found, concurrent.futures.Future)
+    assert found.result(10)
     passwords.close()
 
 
@@ -216,6 +245,7 @@ def test_only_the_right_user_with_the_right_password_is_let_in() -> None:
     [
         *(None, "", "Basic", "Basic !", "Basic bWU=", "Bearer x", 5, True, b"Basic x"),
         *("Basic " + "A" * 16_000, "Basic \udcff", "Negotiate " + "A" * 100),
+        *(basic("me:" + "x" * 1_600), "Basic bWU!6c2VjcmV0", "Basic bWU6 c2VjcmV0"),
     ],
     ids=lambda value: repr(value)[:20],
 )

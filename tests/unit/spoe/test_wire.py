@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.spoe.wire import (
+    LARGEST_FRAME,
     Cursor,
     FrameError,
     Framer,
@@ -117,6 +118,13 @@ def test_a_health_check_is_told_from_other_hellos() -> None:
     """Its flag is a boolean, which the package never sees."""
     assert read_hello(hello(healthcheck=b"\x11")).check
     assert not read_hello(hello()).check
+
+
+def test_a_frame_is_as_long_as_both_can_take() -> None:
+    """What HAProxy offers, where that is not more than ours."""
+    for offered, agreed in ((1024, 1024), (LARGEST_FRAME, LARGEST_FRAME), (1 << 20, LARGEST_FRAME)):
+        size = write_value(offered)
+        assert read_hello(hello(max_frame_size=size)).largest_frame == agreed
 
 
 def test_logging_stays_as_it_is() -> None:

@@ -2,7 +2,7 @@
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecar.errors import (
@@ -141,6 +141,7 @@ def test_what_marathon_says_late_of_an_earlier_flight_changes_no_later_one() -> 
 
 
 @given(st.text())
+@example("x" * 1000)
 def test_a_reason_is_one_short_line_of_plain_characters(text: str) -> None:
     """The Lua side reads it out of JSON without unescaping anything."""
     found = plain(text)

@@ -6,6 +6,7 @@ import attrs
 
 from sidecar.desired.model import Backend, BackendName
 from sidecar.desired.waking import Waking
+from sidecar.haproxy.statistics import Counted
 from sidecar.waking.idleness import Idleness, Usage, sleepers
 from tests.builders import a_backend, a_server
 
@@ -32,8 +33,15 @@ def test_an_app_is_due_after_so_long_without_a_request() -> None:
     """Not a moment before: HAProxy tells whole seconds, and the last may just have begun."""
     idleness = seen((0, Usage(0, 500)), (100, Usage(0, 5)))
 
-    assert idleness.due(APPS, 153) == ()
-    assert idleness.due(APPS, 155) == ("/web",)
+    assert idleness.due(APPS, 155.9) == ()
+    assert idleness.due(APPS, 156) == ("/web",)
+
+
+def test_requests_that_wait_in_a_queue_are_requests() -> None:
+    """No server has them yet."""
+    counted = Counted("web", "BACKEND", 0, 0, "UP", 1, "", queued=1, idle=900)
+
+    assert Usage.of(counted) == Usage(1, 900)
 
 
 def test_a_request_in_progress_counts_for_as_long_as_it_lasts() -> None:

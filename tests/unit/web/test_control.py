@@ -1,3 +1,4 @@
+import json
 import logging
 import socket
 import stat
@@ -10,6 +11,7 @@ import attrs
 import pytest
 
 from sidecar.control import NotRunningError, ask
+from sidecar.errors import UsageError
 from sidecar.settings import Settings
 from sidecar.waking.flights import Outcome, Told
 from sidecar.web.control import ControlServer
@@ -31,6 +33,7 @@ class Control:
         self.server = ControlServer(
             self.path,
             state=lambda: self.state,
+            explain=self.explain,
             commands={"release": lambda: self.done.append("release")},
             wake=self.wake,
             waited=lambda *told: self.done.append(" ".join(told)),
@@ -39,9 +42,15 @@ class Control:
         self.thread.start()
 
     def wake(self, name: str, waiting: int) -> Told | None:
-        """An app that Marathon does not let us scale, or none."""
+        """An app that Marathon does not let us scale, one that is on its way, or none."""
         self.done.append(f"{name} {waiting}")
-        return Told("no way", Outcome.REFUSED) if name == "nap_1" else None
+        return {"nap_1": Told("no way", Outcome.REFUSED), "up_1": Told("on its way")}.get(name)
+
+    def explain(self, url: str) -> dict[str, str]:
+        """Say what was asked, if there is anything."""
+        if not url:
+            raise UsageError("there is nothing to explain")
+        return {"asked": url}
 
     @property
     def path(self) -> Path:
@@ -210,3 +219,33 @@ def _say(listener: socket.socket, words: bytes) -> None:
     with connection:
         connection.recv(1000)
         connection.sendall(words)
+
+
+def answered(control: Control, method: str, path: str) -> tuple[int, object]:
+    """Status and value of one answer, read as HAProxy's Lua reads it: off the socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(str(control.path))
+        client.sendall(f"{method} {path} HTTP/1.0\r\n\r\n".encode())
+        with client.makefile("rb") as file:
+            head, _, body = file.read().partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def test_an_explanation_that_cannot_be_given_is_a_400_with_the_reason(control: Control) -> None:
+    """With the code that a command ends with."""
+    assert answered(control, "GET", "/explain?url=a.test") == (200, {"asked": "a.test"})
+    said = {"message": "there is nothing to explain", "code": UsageError.exit_code}
+    assert answered(control, "GET", "/explain") == (400, said)
+
+
+@pytest.mark.parametrize(("backend", "status"), [("up_1", 202), ("nap_1", 503), ("other_1", 404)])
+def test_the_status_says_whether_waiting_is_of_use(
+    control: Control, backend: str, status: int
+) -> None:
+    """Lua reads no more than that, and the reason."""
+    found, told = answered(control, "POST", f"/wake/{backend}")
+
+    assert found == status
+    assert isinstance(told, dict)
+    assert told["reason"]

@@ -25,7 +25,10 @@ def test_a_writer_that_ticks_is_alive() -> None:
     """Whatever Marathon and HAProxy do."""
     away = attrs.evolve(SERVING, haproxy_answers=False, ticked=NOW - 100)
 
-    assert ask("/healthz", SERVING) == (200, {"alive": True, "writer_silent_seconds": 0.0})
+    ahead = attrs.evolve(SERVING, ticked=NOW + 1)  # it ticked while this was asked
+
+    for status in (SERVING, ahead):
+        assert ask("/healthz", status) == (200, {"alive": True, "writer_silent_seconds": 0.0})
     assert ask("/healthz", away) == (200, {"alive": True, "writer_silent_seconds": 100.0})
 
 

@@ -109,6 +109,10 @@ def test_a_head_is_an_answer_without_its_body(listener: Listener) -> None:
 
     assert (got.status, got.text) == (200, "")
     assert got.headers["Content-Length"] == str(len(ask(listener, "/echo").text))
+    with socket.create_connection(("127.0.0.1", listener.port), WITHIN) as client:
+        client.sendall(b"HEAD /echo HTTP/1.1\r\nConnection: close\r\n\r\n")
+        with client.makefile("rb") as file:
+            assert file.read().endswith(b"\r\n\r\n")
 
 
 def test_a_page_that_fails_is_an_answer_and_a_line_in_the_log(listener: Listener) -> None:
