@@ -288,7 +288,7 @@ LABELS: tuple[Label, ...] = (
         read_bool,
         Manual(
             what="While the app is scaled to zero, a request scales it up and waits for its first"
-            " task. Needs mode http.",
+            " task, by whatever way it comes. Needs mode http, by a host or by `MODE`.",
             values=SWITCH,
             default=FALSE,
             example="true",

@@ -79,6 +79,35 @@ def test_many_requests_wake_an_app_by_one_call_and_are_all_served() -> None:
         )
 
 
+@pytest.mark.parametrize("more", [{}, {"BIND_OPTIONS": "backlog 1000"}], ids=["plain", "own bind"])
+def test_a_request_on_a_service_port_wakes_an_app_that_has_no_host(more: dict[str, str]) -> None:
+    """Also one that HAProxy has never seen a task of; its port stays bound, nothing is reloaded."""
+    with system.running() as rig:
+        port = rig.ports.service[0]
+        app = web("/nap", port=port, instances=0, labels={"HAPROXY_GROUP": "external"})
+        rig.marathon.deploy(labelled(app, WAKE="true", MODE="http", **more) | {"healthChecks": []})
+        eventually(lambda: port_is_served(rig, port), "the port leads to its backend")
+        if more:
+            eventually(lambda: rig.proxy.identity[2] == 1, "the port is bound as the label says")
+        before = rig.proxy.identity
+
+        status, text = get(port, "/")
+        assert status == 200, text
+        scale(rig, "/nap", 0)
+        rig.routed("/nap", 0)
+        status, text = get(port, "/")
+
+        assert status == 200, text
+        assert rig.proxy.identity == before
+
+
+def port_is_served(rig: Rig, port: int) -> bool:
+    """Whether HAProxy knows what a service port leads to, and that requests wait there."""
+    seen = rig.proxy.observe()
+    place = seen.maps.get(MapName.PORT.value, {}).get(str(port))
+    return "wake" in str(seen.maps.get(TraitMap.FLAGS.value, {}).get(str(place)))
+
+
 def test_an_app_gets_as_many_tasks_as_its_label_says() -> None:
     """The first that runs serves the request already."""
     with system.running() as rig:
