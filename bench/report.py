@@ -152,9 +152,10 @@ def _waking(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _memory(found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"At {found['size']}, with {found['cycles']} tasks that came and went."
+    cycles = found["cycles"]
+    yield f"At {found['size']}, with tasks that come and go, 200 a second."
     yield ""
-    yield "| process | at rest | after the first thousand | after all | growth |"
+    yield f"| process | at rest | after {cycles // 2:,} tasks | {cycles:,} later | growth |"
     yield "|---|---|---|---|---|"
     for name in found["at_rest"]:
         rest, warm, after = (found[when][name] for when in ("at_rest", "warm", "after"))
