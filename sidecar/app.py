@@ -231,7 +231,7 @@ def _driver(job: Job, render: Renderer, scribe: Scribe, renewal: Renewal) -> Dri
 def _auditor(job: Job, driver: Driver) -> Auditor:
     looking = _cycle(job)
     return Auditor(
-        lambda: looking.observe(thorough=True),
+        lambda: looking.observe(thorough=True, like=driver.observed),
         lambda: driver.observed,
         job.mailbox.put,
         interval=job.settings.audit_interval,

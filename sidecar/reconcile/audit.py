@@ -82,14 +82,14 @@ def differences(known: Observed, seen: Observed) -> Iterator[Hashable]:
         yield seen.worker
         return
     for file, entries in seen.maps.items():
-        before = known.maps.get(file, {})
-        if before != entries:
-            for key in before.keys() | entries.keys():
-                if before.get(key) != entries.get(key) or (key in before) is not (key in entries):
+        noted = known.maps.get(file, {})
+        if noted != entries:
+            for key in noted.keys() | entries.keys():
+                if noted.get(key) != entries.get(key) or (key in noted) is not (key in entries):
                     yield (file, key, entries.get(key))
     for place in known.backends.keys() | seen.backends.keys():
-        there = seen.backends.get(place)
-        if _settled(known.backends.get(place)) != _settled(there):
+        before, there = known.backends.get(place), seen.backends.get(place)
+        if before is not there and _settled(before) != _settled(there):
             yield (place, None if there is None else frozenset(there.values()))
     if known.certificates != seen.certificates:
         yield ("certificates", frozenset(seen.certificates.items()))

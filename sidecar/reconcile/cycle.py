@@ -133,10 +133,10 @@ class Cycle:
         """
         return self._observer.capabilities
 
-    def observe(self, *, thorough: bool = False) -> Observed:
+    def observe(self, *, thorough: bool = False, like: Observed | None = None) -> Observed:
         """Only look (see `Observer.observe`)."""
         with self._connection() as api:
-            return self._observer.observe(api, thorough=thorough)
+            return self._observer.observe(api, thorough=thorough, like=like)
 
     def run(
         self,

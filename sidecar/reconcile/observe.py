@@ -1,6 +1,7 @@
 """Asks a running HAProxy what it has: one worker's backends, servers, maps and statements."""
 
-from collections.abc import Collection, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Mapping
 
 from sidecar.desired.addresses import ip_address
 from sidecar.desired.certificates import is_ours
@@ -28,6 +29,8 @@ from sidecar.plan.observed import (
     State,
 )
 
+_Backends = Mapping[str, Mapping[ServerName, ObservedServer]]
+_NONE: _Backends = {}
 _NOT_APPS = (OWN_PREFIX, VHOST_PREFIX)  # backends of the balancer itself
 _UP = 2  # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
 _INITIAL = 1  # srv_check_status: 0 unknown, 1 initializing, the others are results
@@ -57,11 +60,14 @@ class Observer:
         """
         return self._known[2] if self._known else read_version(self.info.get("Version", ""))
 
-    def observe(self, api: RuntimeApi, *, thorough: bool = False) -> Observed:
+    def observe(
+        self, api: RuntimeApi, *, thorough: bool = False, like: Observed | None = None
+    ) -> Observed:
         """Everything that HAProxy has now.
 
         What is in a certificate is asked again where the ledger says that it has changed, and
-        where we are to be `thorough`.
+        where we are to be `thorough`. Servers that are as they were seen before (`like`) are the
+        same values: ten thousand more, for a moment, are 8 MB that the process keeps.
 
         Raises:
             RuntimeUnavailableError: it does not answer.
@@ -84,7 +90,11 @@ class Observer:
         noted = entries.get(CERTIFICATE_LEDGER, {})
         return Observed(
             worker,
-            _with_servers(replies.read_backends(backends), replies.read_servers(servers)),
+            _with_servers(
+                replies.read_backends(backends),
+                replies.each_server(servers),
+                like.backends if like else _NONE,
+            ),
             entries,
             self._facts_of(api),
             self._certificates_of(worker, noted, loaded, replies.read_crt_list(listed), api),
@@ -92,7 +102,7 @@ class Observer:
 
     def look_at(
         self, places: Collection[str], api: RuntimeApi
-    ) -> tuple[tuple[str, ...], dict[str, dict[ServerName, ObservedServer] | None]]:
+    ) -> tuple[tuple[str, ...], dict[str, Mapping[ServerName, ObservedServer] | None]]:
         """The worker (as `process`), and these backends' servers; None for one that is not there.
 
         Raises:
@@ -100,7 +110,7 @@ class Observer:
             ReplyError: it answers what we cannot read.
         """
         info, *servers = api.ask_all(["show info", *map(show_servers, places)])
-        found: dict[str, dict[ServerName, ObservedServer] | None] = {}
+        found: dict[str, Mapping[ServerName, ObservedServer] | None] = {}
         for place, text in zip(places, servers, strict=True):
             rows = replies.read_servers_of(text)
             found[place] = None if rows is None else _with_servers((place,), rows)[place]
@@ -148,29 +158,35 @@ class Observer:
 
 
 def _with_servers(
-    names: tuple[str, ...], rows: tuple[replies.ServerRow, ...]
-) -> dict[str, dict[ServerName, ObservedServer]]:
+    names: tuple[str, ...], rows: Iterable[replies.ServerRow], like: _Backends = _NONE
+) -> dict[str, Mapping[ServerName, ObservedServer]]:
+    """Servers by backend; those of a backend that has the same `like` before are these values."""
     # Those by which hosts get to their own frontends are nobody's, and never change.
-    backends: dict[str, dict[ServerName, ObservedServer]] = {
+    backends: dict[str, Mapping[ServerName, ObservedServer]] = {
         name: {} for name in names if not name.startswith(_NOT_APPS)
     }
-    for row in rows:
-        if row.backend.startswith(_NOT_APPS):
-            continue
-        name = ServerName(row.name)
-        state = State.MAINT if row.in_maint else State.DRAIN if row.in_drain else State.READY
-        backends.setdefault(row.backend, {})[name] = ObservedServer(
-            name,
-            ip_address(row.address) or row.address,  # the C library spells some otherwise
-            row.port,
-            row.id,
-            row.weight,
-            state,
-            usable=state is State.READY and row.operational >= _UP,
-            checked=bool(row.check_state & _CHECKED),
-            tested=row.check_status > _INITIAL,
-        )
+    # HAProxy lists them backend by backend.
+    for place, some in itertools.groupby(rows, lambda row: row.backend):
+        if not place.startswith(_NOT_APPS):
+            servers = {ServerName(row.name): _server(row) for row in some}
+            before = like.get(place)
+            backends[place] = before if before is not None and before == servers else servers
     return backends
+
+
+def _server(row: replies.ServerRow) -> ObservedServer:
+    state = State.MAINT if row.in_maint else State.DRAIN if row.in_drain else State.READY
+    return ObservedServer(
+        ServerName(row.name),
+        ip_address(row.address) or row.address,  # the C library spells some otherwise
+        row.port,
+        row.id,
+        row.weight,
+        state,
+        usable=state is State.READY and row.operational >= _UP,
+        checked=bool(row.check_state & _CHECKED),
+        tested=row.check_status > _INITIAL,
+    )
 
 
 def _entries(text: str) -> dict[str, str | None] | None:

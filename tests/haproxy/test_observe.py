@@ -69,6 +69,20 @@ def test_states_weights_and_addresses_are_those_of_now(wheel: Wheel) -> None:
     assert servers[ServerName("127_0_0_1_31003")].weight == 7
 
 
+def test_what_is_as_it_was_seen_before_is_the_same_value(wheel: Wheel) -> None:
+    """So that a look at ten thousand servers that have not changed takes no memory for them."""
+    (port,) = wheel.ports.layout.bound
+    backend = f"web_{port}"
+    before = wheel.observe()
+    same = wheel.cycle.observe(like=before)
+    wheel.say(f"set server {backend}/127_0_0_1_31001 weight 7")
+    other = wheel.cycle.observe(like=before)
+
+    assert same.backends[backend] is before.backends[backend]
+    assert other.backends[backend] != before.backends[backend]
+    assert other == wheel.observe()
+
+
 def test_a_key_with_two_values_has_none(wheel: Wheel) -> None:
     """Somebody added it by hand: neither value counts, so the plan repairs it."""
     folder = wheel.settings.state_dir
