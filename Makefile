@@ -10,6 +10,7 @@
 # make bench           the benchmark, about an hour: table and plots in bench/; make bench-quick a few
 #                      minutes; ARGS='--marathon-lb PATH' beside marathon-lb from a checkout there
 # make docs    the parts of docs/*.md that are made from the code's tables
+# make screenshot    the picture of the status page in docs/, taken by Chromium (a minute)
 # make lock    pin what the environment has now
 # make clean   take away the environment and what the tools left
 #
@@ -28,7 +29,7 @@ other := $(if $(PYTHON),$(shell [ "$$(cat $(VENV)/python 2>/dev/null)" = '$(PYTH
 JOBS := 3
 TESTED := 2.6 2.8 3.0 3.2 3.4
 
-.PHONY: venv dev run test e2e haproxy-matrix test-matrix check wheel bench bench-quick docs lock clean again
+.PHONY: venv dev run test e2e haproxy-matrix test-matrix check wheel bench bench-quick docs screenshot lock clean again
 
 venv: $(VENV)/installed
 dev: $(VENV)/installed-dev
@@ -102,6 +103,9 @@ bench bench-quick: $(VENV)/installed-bench
 
 docs: dev
 	$(BIN)/python -m tools.make_docs
+
+screenshot: dev
+	$(BIN)/python -m tests.system.gallery docs/status-page.png
 
 lock: dev
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools >requirements.lock

@@ -19,3 +19,8 @@ class Idle:
     asleep: bool = False
     prefixes: tuple[str, ...] = ()
     any_case: bool = False
+
+    @property
+    def why(self) -> str:
+        """Why nothing serves it."""
+        return "scaled to zero" if self.asleep else "no task in rotation"

@@ -328,6 +328,12 @@ class Desired:
     idle: Mapping[str, tuple[Idle, ...]] = attrs.field(factory=dict)
     """The ports that nothing serves, by `host:…`, `app:…` (lower-cased) and `port:…`."""
 
+    def idle_apps(self) -> dict[AppId, str]:
+        """The apps that have no backend at all, and why."""
+        served = {app_id for backend in self.backends.values() for app_id in backend.app_ids}
+        ports = (each for some in self.idle.values() for each in some)
+        return {each.app_id: each.why for each in ports if each.app_id not in served}
+
     def key_lengths(self, name: MapName) -> tuple[int, ...]:
         """How long the keys of a map of paths are, the longest first."""
         return self._key_lengths[name]

@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 
-from sidecar.desired.idle_port import Idle
 from sidecar.desired.model import Backend, BackendName, Effects, Problem, Target
 from sidecar.marathon.schema import AppId
 from sidecar.plan.observed import Observed
@@ -88,20 +87,11 @@ def _apps(status: Status) -> list[dict[str, Any]]:
         described |= {"labels": dict(effects.labels), "check": effects.check}
         for app_id in backend.app_ids:
             by_app[app_id].append(described)
-    idle = {each.app_id: each for some in status.desired.idle.values() for each in some}
+    idle = status.desired.idle_apps()
     return [
-        {
-            "id": app_id,
-            "backends": by_app.get(app_id, []),
-            "idle": "" if app_id in by_app else _why_idle(idle[AppId(app_id)]),
-        }
-        for app_id in sorted(by_app.keys() | idle.keys())
+        {"id": each, "backends": by_app.get(each, []), "idle": idle.get(AppId(each), "")}
+        for each in sorted(by_app.keys() | idle.keys())
     ]
-
-
-def _why_idle(port: Idle) -> str:
-    """Why an app has no backend."""
-    return "scaled to zero" if port.asleep else "no task in rotation"
 
 
 def _backend(

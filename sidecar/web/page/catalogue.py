@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import attrs
 
 from sidecar.desired.model import Backend, BackendName, MapName, Problem, Target
+from sidecar.marathon.schema import AppId
 from sidecar.plan.observed import BACKEND_LEDGER, Observed
 from sidecar.reconcile.status import Status
 
@@ -30,6 +31,8 @@ class Entry:
     routes: Mapping[BackendName, tuple[str, ...]] = attrs.field(factory=dict)
     problems: tuple[Problem, ...] = ()
     text: str = ""
+    idle: str = ""
+    """Why it has no backend, where that is for want of a task."""
 
 
 @attrs.frozen
@@ -55,7 +58,7 @@ class Catalogues:
     def of(self, status: Status) -> Catalogue:
         """The catalogue of a status."""
         desired = status.desired
-        made_of = (desired.backends, desired.maps, desired.problems)
+        made_of = (desired.backends, desired.maps, desired.problems, desired.idle)
         with self._lock:
             if not _same(made_of, self._of):
                 self._entries, self._of = self._made(status), made_of
@@ -76,10 +79,12 @@ class Catalogues:
         self._texts = {
             backend.name: self._text(backend) for backend in status.desired.backends.values()
         }
-        return tuple(
+        idle = status.desired.idle_apps()
+        made = (
             self._entry(app_id, backends.get(app_id, []), routes, problems.get(app_id, []))
-            for app_id in sorted(backends.keys() | problems.keys())
+            for app_id in sorted(backends.keys() | problems.keys() | idle.keys())
         )
+        return tuple(attrs.evolve(each, idle=idle.get(AppId(each.app_id), "")) for each in made)
 
     def _entry(
         self,

@@ -5,6 +5,7 @@ Everything is escaped by jinja2's autoescape; what labels say is text, never mar
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from sidecar.web.page.view import KINDS, Asked, Page, Totals
 
 _NONE = "\u2013"
 _DIGEST = 8
+_LONG = 28  # characters
 _CYCLES_SHOWN = 12
 _PROBLEMS_SHOWN = 100
 
@@ -58,7 +60,7 @@ class Rendering:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            moment=_moment, explained=_explained, number=_number, took=_took
+            moment=_moment, explained=_explained, number=_number, took=_took, breakable=_breakable
         )
         self._environment.globals.update(
             link=link, KINDS=KINDS, CYCLES=_CYCLES_SHOWN, PROBLEMS=_PROBLEMS_SHOWN
@@ -116,6 +118,12 @@ def _part(name: str, html: str) -> Part:
     text = Markup(str(html).strip())  # noqa: S704 (what a template with autoescape gave)
     digest = hashlib.sha256(f"{name}\n{text}".encode("utf-8", "replace")).hexdigest()
     return Part(name, text, digest[:_DIGEST])
+
+
+def _breakable(name: str) -> Markup:
+    """A long name that a browser may break where a person would."""
+    parts = re.split(r"(?<=[^/.][/.])", name) if len(name) > _LONG else [name]
+    return Markup("<wbr>").join(parts)
 
 
 def _explained(asked: str) -> str:

@@ -9,6 +9,7 @@ from sidecar.explain.facts import Load, Scene
 from sidecar.explain.servers import servers as servers_told
 from sidecar.explain.values import ServerTold
 from sidecar.reconcile.evidence import scene_of
+from sidecar.reconcile.narration import by_reason
 from sidecar.reconcile.status import Status
 from sidecar.web.page.catalogue import Catalogue, Entry
 from sidecar.web.page.sampler import KEPT, Samples, Series
@@ -61,7 +62,10 @@ class BackendShown:
 
 @attrs.frozen
 class AppShown:
-    """One row: `state` is ready, partly, down, asleep, coming or absent."""
+    """One row: `state` is ready, partly, down, asleep, coming, idle or absent.
+
+    `idle` says why an app has no backend for want of a task.
+    """
 
     id: str
     state: str
@@ -74,6 +78,7 @@ class AppShown:
     problems: tuple[str, ...]
     backends: tuple[BackendShown, ...] = ()
     is_open: bool = False
+    idle: str = ""
 
 
 @attrs.frozen
@@ -147,7 +152,7 @@ def warnings(status: Status, more: Mapping[str, str]) -> Iterator[tuple[str, str
     if status.hold is not None:
         yield (
             "held",
-            f"a full fetch is not used: {status.hold.reason}; `mlb-sidecar release` uses it",
+            f"a full fetch is not used: {status.hold.reason}; mlb-sidecar release uses it",
         )
     for about, text in (
         ("HAProxy", status.haproxy_trouble),
@@ -159,6 +164,8 @@ def warnings(status: Status, more: Mapping[str, str]) -> Iterator[tuple[str, str
     ):
         if text:
             yield about, text
+    for why, ports in by_reason(status.busy_ports).items():
+        yield f"service ports {ports}", f"left out: {why}"
     for text in status.refused_steps:
         yield "HAProxy refused", text
     for path, why in status.certificate_troubles.items():
@@ -199,12 +206,13 @@ def _app(
         if is_open
         else (),
         is_open,
+        entry.idle,
     )
 
 
 def _state(entry: Entry, ready: int, wanted: int, catalogue: Catalogue) -> str:
     if not entry.backends:
-        return "absent"
+        return "idle" if entry.idle and not entry.problems else "absent"
     if not any(backend.name in catalogue.places for backend in entry.backends):
         return "coming"
     if not wanted and all(backend.waking is not None for backend in entry.backends):

@@ -267,3 +267,41 @@ def test_what_the_page_needs_is_served_with_it() -> None:
         answer = ask(a_status(), path)
         assert answer.content_type.startswith(kind)
         assert b"http:" not in answer.body
+
+
+def test_an_app_without_a_task_is_shown_and_says_why() -> None:
+    """It is not taken for one that nobody knows; its name leads to the explanation."""
+    waiting = an_app("/waiting", service_ports=(10001,))
+    off = an_app("/off", service_ports=(10002,), instances=0)
+    answer = ask(a_status(web("/web", 10000), waiting, off))
+    html = answer.body.decode()
+
+    assert rows(answer) == ["/off", "/waiting", "/web"]
+    assert '<span class="badge idle">no task in rotation</span>' in html
+    assert '<span class="badge idle">scaled to zero</span>' in html
+    assert 'href="/explain?url=%2Fwaiting"' in html
+
+
+def test_where_there_is_no_app_the_page_says_when_one_comes() -> None:
+    """Not a table of nothing, as if something were broken."""
+    html = ask(a_status()).body.decode()
+
+    assert "No app yet. An app comes once its label HAPROXY_GROUP names" in html
+    assert "No app yet" not in ask(a_status(), q="web").body.decode()
+
+
+def test_a_long_name_breaks_where_a_person_would_break_it() -> None:
+    """After a slash or a dot; a short one, and what labels say, stays in one piece."""
+    html = ask(a_status(web("/departments/research/teams/platform/services/mail", 10000))).body
+
+    assert b"/departments/<wbr>research/<wbr>teams/" in html
+    assert b"<wbr>" not in ask(a_status(web("/shop/web", 10000))).body
+    nasty = f"/{'a' * 30}/{NASTY}"
+    assert b"<script>" not in ask(a_status(web(nasty, 10000))).body
+
+
+def test_service_ports_that_are_left_out_are_a_warning() -> None:
+    """With the reason."""
+    html = ask(a_status(busy_ports={10007: "is in use by another process"})).body.decode()
+
+    assert "<strong>service ports 10007</strong> left out: is in use by another process" in html
