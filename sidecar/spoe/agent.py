@@ -9,6 +9,7 @@ what HAProxy does not is closed and counted, and a handler that raises is answer
 import asyncio
 import concurrent.futures
 import contextlib
+import resource
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -41,8 +42,7 @@ _FRAME_TAKES = 5.0
 _PATIENCE = 1.0
 _SILENCE = 300.0  # HAProxy ends a connection that it does not use after a minute
 _SAY_AGAIN = 60.0
-_BACKLOG = 1024
-_TURNS_TO_END = 5
+_BACKLOG, _AT_ONCE, _TURNS_TO_END = 1024, 100, 5
 
 
 @attrs.frozen
@@ -118,9 +118,9 @@ class Agent:
             self._loop.call_soon_threadsafe(self._over.set)
 
     async def _serve(self) -> None:
-        server = await self._loop.create_server(
-            lambda: _Connection(self), sock=self._socket, backlog=_BACKLOG
-        )
+        make = self._loop.create_server
+        server = await make(lambda: _Connection(self), sock=self._socket, backlog=_AT_ONCE)
+        self._socket.listen(_BACKLOG)  # asyncio would take in as many before it looks at any
         self._end_silent()
         await self._over.wait()
         server.close()
@@ -140,7 +140,8 @@ class Agent:
 
     def entered(self, connection: "_Connection") -> bool:
         """A connection came; whether it may stay."""
-        if len(self._connections) >= _MOST_CONNECTIONS:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2  # the rest is for our own
+        if len(self._connections) >= min(_MOST_CONNECTIONS, limit):
             self.refuse("too many connections")
             return False
         self._connections.add(connection)

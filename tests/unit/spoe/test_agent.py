@@ -252,6 +252,19 @@ def test_there_are_only_so_many_connections(
     second.socket.close()
 
 
+def test_connections_leave_the_sidecar_files_to_open(
+    agent: Agent, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any it would end, which asks HAProxy and Marathon by files of its own."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (8, 8))
+    some = [Client(str(path)) for _ in range(8)]
+    for client in some:
+        client.send(hello())
+
+    assert [client.frame() is not None for client in some] == [True] * 4 + [False] * 4
+    assert agent.stats().refused == {"too many connections": 4}
+
+
 def test_a_connection_that_nobody_uses_is_ended(path: Path) -> None:
     """A thousand that were left open would keep HAProxy out; one in use stays."""
     with serving(path, {"echo": echo}, silence=0.4) as agent:
