@@ -7,12 +7,13 @@ from typing import Any
 import requests
 
 from sidecar.meter import Meter
+from sidecar.tracing.transport import HeadsOnly
 
 _REFUSED = 400
 _SERVER_ERROR = 500
 
 
-class Session(requests.Session):
+class Session(HeadsOnly):
     """What the SDK posts with; `fate` says why the last post did not arrive, empty where it did."""
 
     fate = ""
@@ -21,6 +22,9 @@ class Session(requests.Session):
         """Send, and note what came of it."""
         try:
             answer = super().send(request, **how)
+        except requests.TooManyRedirects:
+            self.fate = "refused"
+            raise
         except requests.Timeout:
             self.fate = "timeout"
             raise

@@ -5,6 +5,7 @@ environment count: endpoint, headers, timeout, certificates, service name, sizes
 """
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ _SERVER_ERROR = 500
 _NANOSECONDS = 1000  # in a microsecond
 _QUEUE_VARIABLE, _QUEUE = "OTEL_BSP_MAX_QUEUE_SIZE", 2048
 _OWN_SESSION = "CREDENTIAL_PROVIDER"
+_LAST_SPANS_TAKE = 2.0  # Marathon waits for 3 seconds before it kills
 
 
 class Exporter:
@@ -94,8 +96,11 @@ class Exporter:
             self._processor.on_end(span)
 
     def close(self) -> None:
-        """Send what waits, and end."""
-        self._processor.shutdown()  # type: ignore[no-untyped-call]  # it carries no types
+        """Send what waits, for two seconds at most, and end."""
+        # The SDK's own deadline is 30 seconds, and no argument of this call.
+        ending = threading.Thread(target=self._processor.shutdown, name="last spans", daemon=True)
+        ending.start()
+        ending.join(_LAST_SPANS_TAKE)
 
     def _context(self, trace_id: int, span_id: int) -> Any:  # noqa: ANN401 (of the SDK)
         flags = self._trace.TraceFlags(self._trace.TraceFlags.SAMPLED)

@@ -43,7 +43,9 @@ def read_sampled(arguments: Mapping[str, object]) -> Sampled:
 
     def text(name: str) -> str:
         value = arguments.get(name)
-        return value if isinstance(value, str) else ""
+        found = value if isinstance(value, str) else ""
+        # One byte that is no UTF-8 would have the SDK drop all spans of a batch.
+        return found.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def number(name: str) -> int:
         value = arguments.get(name)

@@ -169,3 +169,15 @@ def test_while_the_agent_is_away_requests_are_answered(
         began = time.monotonic()
         assert ask(made)["traceparent"].endswith("-01")
         assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("odd", [f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{'0' * 16}-01"])
+def test_a_trace_of_zeros_alone_is_none(traced: Asking, collector: Collector, odd: str) -> None:
+    """A collector may refuse all spans that come with such a one; a new trace is begun."""
+    before = len(collector.spans)
+    seen = ask(traced, trace=odd)["traceparent"]
+    eventually(lambda: len(collector.spans) > before)
+    span = collector.spans[-1]
+    assert span.trace_id.strip("0")
+    assert (span.trace_id != TRACE, span.parent_id) == (True, "")
+    assert seen == f"00-{span.trace_id}-{span.span_id}-01"

@@ -28,6 +28,11 @@ def test_what_is_missing_or_odd_is_as_if_it_were_empty() -> None:
     assert read_sampled({**ROW, **odd}) == Sampled(10, 11, None, 5_000_000, 5_000_000)
 
 
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    """A span with such a text would cost all those that are sent with it."""
+    assert read_sampled({**ROW, "path": "/\udcff\u00e9"}).path == "/\ufffd\u00e9"
+
+
 @pytest.mark.parametrize("missing", ["trace", "span", "began"])
 def test_a_message_without_a_span_is_refused(missing: str) -> None:
     """The agent counts it."""
