@@ -92,6 +92,8 @@ class MarathonLb(Balancer):
                     *(python, self._checkout / "marathon_lb.py", "--sse", "--group", "external"),
                     *("--marathon", self.where.marathon, "--haproxy-config", config),
                     *("--command", f"kill -USR2 {self._haproxy.pid}", "--log-level", "INFO"),
+                    # Where there is no syslog it prints a traceback for each line that it logs.
+                    *("--syslog-socket", "/dev/null"),
                 )
             ),
             cwd=folder,
