@@ -24,7 +24,7 @@ RUN --mount=type=secret,id=ca,target=/usr/local/share/ca-certificates/build.crt 
     update-ca-certificates >/dev/null \
  && export PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 \
  && /opt/mlb/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \
- && /opt/mlb/bin/pip install --no-cache-dir --constraint requirements.lock /wheel/*.whl \
+ && /opt/mlb/bin/pip install --no-cache-dir --constraint requirements.lock "$(ls /wheel/*.whl)[tracing]" \
  && /opt/mlb/bin/pip uninstall -y pip
 
 FROM debian:${SUITE}-slim

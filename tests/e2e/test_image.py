@@ -13,6 +13,19 @@ from tests.system.rig import eventually
 pytestmark = pytest.mark.timeout(120)
 
 _WORDS = ("sse", "--marathon", "http://marathon:8080", "--health-check", "--group", "external")
+_COLLECTOR = """
+import http.server
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open("/tmp/spans", "ab") as file:
+            file.write(bytes(byte if 31 < byte < 127 else 46 for byte in body))
+        self.send_response(200)
+        self.end_headers()
+
+http.server.HTTPServer(("127.0.0.1", 4318), Handler).serve_forever()
+"""
 _QUICK = ("--health-interval", "1s")
 _STRICT = ("--read-only", "--cap-drop", "ALL", "--user", "1234:1234")
 
@@ -62,6 +75,20 @@ def test_all_in_one_serves_under_marathon_lbs_entry_point_and_an_init(pods: Stac
 
         docker("stop", "--time", "20", name)
         assert json_of("inspect", "--format", "{{json .State.ExitCode}}", name) == 0
+
+
+def test_a_variable_has_the_image_send_spans_to_a_collector(pods: Stack) -> None:
+    """Nothing is to be installed; the collector runs in the same container."""
+    pods.deploy(web("/solo", port=10004))
+    traced = ("MLB_TRACE_ENDPOINT=http://127.0.0.1:4318", "MLB_TRACE_SAMPLE=1")
+    flags = [word for each in (*traced, "OTEL_BSP_SCHEDULE_DELAY=50") for word in ("--env", each)]
+    with container(*pods.beside, *_QUICK, *flags, IMAGE, *_WORDS) as name:
+        docker("exec", "--detach", name, "python", "-c", _COLLECTOR)
+        asked = ("exec", name, "curl", "--silent", "--header", "Host: solo.test", "localhost")
+        eventually(lambda: "hello from /solo " in docker(*asked).stdout, "the app is served")
+
+        told = ("exec", name, "cat", "/tmp/spans")
+        eventually(lambda: "GET solo_10004" in docker(*told).stdout, "a span has come")
 
 
 def test_all_in_one_stops_within_its_time_though_a_stream_is_open(pods: Stack) -> None:
