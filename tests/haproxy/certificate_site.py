@@ -12,6 +12,7 @@ from sidecar import assembly
 from sidecar.marathon.schema import App
 from sidecar.reconcile.renewal import Renewal
 from sidecar.settings import Settings
+from tests.conditions import eventually
 from tests.haproxy.driving_rig import Wheel, a_wheel, settings_for
 from tests.haproxy.skeleton_rig import free_ports
 from tests.pems import shows
@@ -60,6 +61,10 @@ class Site:
     def shows(self, pem: str, name: str | None = None) -> bool:
         """Whether a client who asks for that name gets this very certificate."""
         return shows(self.https, pem, name)
+
+    def comes_to_show(self, pem: str, name: str) -> None:
+        """Wait until it does: right after a reload the worker before may answer once more."""
+        eventually(lambda: self.shows(pem, name))
 
 
 def a_site(folder: Path, *apps: App, service_ports: Collection[int] = ()) -> Site:

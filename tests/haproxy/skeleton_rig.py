@@ -158,6 +158,10 @@ class Rig:
         outcome = MasterCli(f"{self.folder}/master.sock").reload(timeout=WITHIN)
         assert outcome.succeeded, outcome.log
 
+    def is_alone(self) -> bool:
+        """Whether no worker is left of those before a reload, which might answer."""
+        return not MasterCli(f"{self.folder}/master.sock").processes().old_workers
+
     def observe(self, api: RuntimeApi) -> Observed:
         """What HAProxy says."""
         return self.observer.observe(api)

@@ -173,7 +173,7 @@ def test_one_larger_than_a_command_may_be_comes_by_a_reload(site: Site) -> None:
     assert site.shows(known("one.test"), "one.test")
     assert site.wheel.reload_when_due()
     site.settle()
-    assert site.shows(large, "one.test")
+    site.comes_to_show(large, "one.test")
     assert site.wheel.driver.reload_due() is None
 
 
@@ -207,7 +207,7 @@ def test_a_reload_by_somebody_else_is_made_up_for(site: Site) -> None:
     put(site.folder / "one.pem", renewed)
     site.settle()
     assert site.wheel.engine.master.reload().succeeded
-    assert site.shows(known("one.test"), "one.test")
+    site.comes_to_show(known("one.test"), "one.test")
 
     site.settle()
     assert site.shows(renewed, "one.test")

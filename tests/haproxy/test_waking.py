@@ -284,6 +284,7 @@ def test_a_reload_ends_the_wait_of_the_old_worker(nap: Nap) -> None:
     nap.rig.reload()
 
     assert waits.result(WITHIN).status == 503
+    eventually(nap.rig.is_alone)
     [again] = nap.begin()
     eventually(lambda: nap.waiting() == 1)
     nap.becomes(awake=True)

@@ -130,11 +130,12 @@ def test_nobody_wakes_what_has_no_label(scene: Scene) -> None:
 
 def test_while_a_deployment_goes_on_it_waits_and_then_scales(scene: Scene) -> None:
     """Without force: whoever deploys comes first."""
-    stuck = sleeper(instances=0, cmd="true", healthChecks=[])
-    scene.marathon.write(stuck | {"instances": 1, "constraints": []})
-    ask(scene.marathon, "PUT", "/v2/apps/sleeper?force=true", {"instances": 0})
+    stubborn = sleeper(cmd="trap '' TERM; while true; do sleep 1; done", instances=1)
+    scene.marathon.deploy(stubborn | {"taskKillGracePeriodSeconds": 2})
+    ask(scene.marathon, "PUT", "/v2/apps/sleeper", {"instances": 0})
     scene.scaler.wake(NAME)
     scene.scaler.turn()
+    assert scene.instances() == 0
     deployed(scene.marathon, "/sleeper")
 
     def scaled() -> bool:
