@@ -108,15 +108,7 @@ def _start(job: Job, supervisor: Supervisor, signals: Signals, listener: Listene
     """Build everything and start the threads; the writer first, the stream last."""
     settings, mailbox = job.settings, job.mailbox
     write_side_files(settings)
-    if settings.maxconn and not assembly.room_for_maxconn(settings):
-        log.warning(
-            "maxconn is left to HAProxy: the open-files limit is too low or not known",
-            asked=settings.maxconn,
-            most=None if settings.beside else most_connections(),
-        )
-    most = None if settings.beside else most_connections()
-    if most is not None and most < _FEW_CONNECTIONS:
-        log.warning("the open-files limit leaves HAProxy few connections", limit=open_files())
+    _say_what_limits(settings)
     render = assembly.renderer(settings)
     scribe = Scribe(lambda page: write_page(page, render, job.engine))
     resolver = Resolver(mailbox.put, stopping=job.stopping)
@@ -127,14 +119,7 @@ def _start(job: Job, supervisor: Supervisor, signals: Signals, listener: Listene
     writer = _writer(job, fetcher, resolver, driver)
     auditor = _auditor(job, driver)
     scaler = _scaler(job)
-    control = front_desk.control(job, scaler)
-    agent = assembly.agent(settings, job.views, job.meter, job.exporter)
-    job.meter.registry.register(AgentCollector(agent.stats))
-    supervisor.start("agent", agent.run, interrupt=agent.interrupt)
-    supervisor.start("control", control.run, interrupt=control.interrupt)
-    if listener is not None:
-        supervisor.start("pages", listener.run, interrupt=listener.interrupt)
-        supervisor.start("sampler", job.sampler.run, interrupt=job.sampler.interrupt)
+    _start_answering(job, supervisor, scaler, listener)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
     supervisor.start("scaler", scaler.run, interrupt=scaler.interrupt)
     supervisor.start("writer", writer.run, interrupt=mailbox.close)
@@ -156,6 +141,32 @@ def _start(job: Job, supervisor: Supervisor, signals: Signals, listener: Listene
     else:
         supervisor.start("watcher", watcher.run, interrupt=watcher.interrupt)
     return scribe
+
+
+def _say_what_limits(settings: Settings) -> None:
+    most = None if settings.beside else most_connections()
+    if settings.maxconn and not assembly.room_for_maxconn(settings):
+        log.warning(
+            "maxconn is left to HAProxy: the open-files limit is too low or not known",
+            asked=settings.maxconn,
+            most=most,
+        )
+    if most is not None and most < _FEW_CONNECTIONS:
+        log.warning("the open-files limit leaves HAProxy few connections", limit=open_files())
+
+
+def _start_answering(
+    job: Job, supervisor: Supervisor, scaler: Scaler, listener: Listener | None
+) -> None:
+    """Start the threads that others ask: HAProxy, commands, and an operator's browser."""
+    control = front_desk.control(job, scaler)
+    agent = assembly.agent(job.settings, job.views, job.meter, job.exporter)
+    job.meter.registry.register(AgentCollector(agent.stats))
+    supervisor.start("agent", agent.run, interrupt=agent.interrupt)
+    supervisor.start("control", control.run, interrupt=control.interrupt)
+    if listener is not None:
+        supervisor.start("pages", listener.run, interrupt=listener.interrupt)
+        supervisor.start("sampler", job.sampler.run, interrupt=job.sampler.interrupt)
 
 
 def _marathon(job: Job) -> tuple[Watcher, Fetcher, Fetcher]:
