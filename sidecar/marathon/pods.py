@@ -92,6 +92,13 @@ class Container:
 
 
 @attrs.frozen
+class Scaling:
+    """`scaling` of a pod's definition."""
+
+    instances: int = 1
+
+
+@attrs.frozen
 class Pod:
     """A pod's definition, as `GET /v2/pods/{id}` gives it."""
 
@@ -100,6 +107,7 @@ class Pod:
     labels: Mapping[str, str] = attrs.field(factory=dict)
     networks: tuple[Network, ...] = ()
     containers: tuple[Container, ...] = ()
+    scaling: Scaling = Scaling()
 
     @property
     def endpoints(self) -> tuple[PodEndpoint, ...]:
@@ -221,6 +229,7 @@ def _definition(pod: Pod) -> App:
     return App(
         pod.id,
         labels=pod.labels,
+        instances=pod.scaling.instances,
         networks=pod.networks,
         health_checks=tuple(
             _check(container.health_check, names)

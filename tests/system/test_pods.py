@@ -13,7 +13,7 @@ import requests
 from sidecar.demo.tasks import Task
 from tests.system import rig as system
 from tests.system.apps import container, pod, pod_check, web
-from tests.system.clients import PATIENCE, command, failures, loading
+from tests.system.clients import PATIENCE, command, failures, get, loading
 from tests.system.rig import Rig, always, ask_sidecar, eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -108,6 +108,13 @@ def test_a_pod_comes_scales_changes_and_goes_without_a_reload() -> None:
         asked = {name: load.end(name) for name in ("pod", "tcp")}
         assert failures(asked) == []
         assert all(tally["good"] > 50 for tally in asked.values())
+        ask(rig, "PUT", "/v2/pods/shop", {**changed, "scaling": {"kind": "fixed", "instances": 0}})
+        wants = {"Host": "shop.test", "Accept": "application/json"}
+        eventually(
+            lambda: '"scaled-to-zero"' in get(rig.ports.http, "/", wants)[1],
+            "who asks is told that it has no instance",
+        )
+        settled(rig)
         ask(rig, "DELETE", "/v2/pods/shop")
         eventually(lambda: rig.answer(host="shop.test") == "404", "the host is gone")
         eventually(lambda: served(rig, "/shop") == {}, "the servers are gone")

@@ -99,6 +99,16 @@ SHOP = {
 }
 
 
+def test_a_pod_that_is_scaled_to_zero_is_known_as_such() -> None:
+    """Who asks for it is told so; one that says nothing has one instance."""
+    spec = {**SHOP["spec"], "scaling": {"kind": "fixed", "instances": 0}}  # type: ignore[dict-item]
+    silent = {name: value for name, value in spec.items() if name != "scaling"}
+
+    assert read_pod(SHOP).instances == 1
+    assert read_pod({**SHOP, "spec": spec, "instances": []}).instances == 0
+    assert read_pod({**SHOP, "spec": silent}).instances == 1
+
+
 def test_a_pods_endpoints_are_those_of_all_its_containers() -> None:
     """In the order of the definition, which the numbers in labels count."""
     pod = read_pod(SHOP)
