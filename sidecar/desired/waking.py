@@ -31,7 +31,7 @@ def misfits(
 ) -> Iterator[tuple[str, str]]:
     """The labels that have no effect as the port is, by their last part, and why."""
     if wanted and not http:
-        yield "WAKE", "needs mode http; no request wakes the app here"
+        yield "WAKE", "needs mode http, by a VHOST or by MODE; no request wakes the app here"
     if wanted and pod:
         yield "WAKE", "is for apps; no request wakes a pod"
     if wanted and grouped:
