@@ -103,7 +103,9 @@ class _Lines:
     def msg(self, message: str) -> None:
         """Write one line."""
         with contextlib.suppress(OSError, ValueError):
-            print(message, file=self._target, flush=True)
+            # In one piece: what `print` writes ends a line only after another thread's is begun.
+            self._target.write(f"{message}\n")
+            self._target.flush()
 
     log = debug = info = warn = warning = error = critical = fatal = exception = msg
 

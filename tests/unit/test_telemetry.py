@@ -180,3 +180,27 @@ def test_the_newest_setting_alone_is_used_for_libraries() -> None:
     logging.getLogger("some.library").warning("once")
 
     assert (first.getvalue(), second.getvalue().count("\n")) == ("", 1)
+
+
+class _Pieces(io.StringIO):
+    """Keeps what is written in the pieces that it came in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Keep a piece."""
+        self.pieces.append(text)
+        return len(text)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_line_goes_out_in_one_piece(form: str) -> None:
+    """Its end too: another thread's line would come in between, and neither could be read."""
+    stream = _Pieces()
+    telemetry.configure(form=form, level="info", stream=stream)
+    for _ in range(2):
+        structlog.get_logger("test").info("said")
+    assert [piece.count("\n") for piece in stream.pieces] == [1, 1]
+    assert all(piece.endswith("\n") for piece in stream.pieces)
