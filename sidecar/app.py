@@ -1,6 +1,7 @@
 """The one place that starts everything: the main job's threads, and its end."""
 
 import ctypes
+import functools
 import itertools
 import sys
 import threading
@@ -50,6 +51,7 @@ from sidecar.web.page.sampler import Sampler
 log = structlog.get_logger("sidecar")
 
 _THREADS_TAKE = 3.0
+_WAKERS = 4  # calls to Marathon at a time, for apps that are woken
 _SWITCH_AFTER = 0.0005
 _MMAP_THRESHOLD = -3
 _LARGE_BLOCK = 256 << 10
@@ -122,6 +124,10 @@ def _start(job: Job, supervisor: Supervisor, signals: Signals, listener: Listene
     _start_answering(job, supervisor, scaler, listener)
     supervisor.start("scribe", scribe.run, interrupt=scribe.interrupt)
     supervisor.start("scaler", scaler.run, interrupt=scaler.interrupt)
+    for number in range(_WAKERS):
+        asks = assembly.client(settings, job.authority)  # its own: a client is for one thread
+        wakes = functools.partial(scaler.help, asks)
+        supervisor.start(f"waker {number}", wakes, interrupt=scaler.end_help)
     supervisor.start("writer", writer.run, interrupt=mailbox.close)
     supervisor.start("fetcher", fetcher.run, interrupt=fetcher.interrupt)
     supervisor.start("slow fetcher", slow.run, interrupt=slow.interrupt)

@@ -1,9 +1,11 @@
-"""Scales apps up for requests that wait and down when none comes: a thread, one call at a time.
+"""Scales apps up for requests that wait and down when none comes: one thread, and some that help.
 
 However many requests wait, Marathon is asked once for each app. Whoever asks only leaves word, and
-is told what is known; since one thread does both, an app is never put to sleep while it is woken.
+is told what is known. One thread says what is to be done and puts apps to sleep, none that is asked
+for; others attend to an app each, so that one about which Marathon takes long holds up no other.
 """
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +28,8 @@ log = structlog.get_logger("waking")
 _LOOK = 0.5
 _SAMPLE = 5.0
 _SHORTEST_SAMPLE = 1.0
+_FEW = 50  # apps that come up at a time; of more, each is looked at less often
+_LOOKS_A_SECOND = 100  # of all of them together, then
 
 
 class Scales(Protocol):
@@ -74,6 +78,10 @@ class Scaler:
         self._clock = clock
         self._changed = threading.Condition()
         self._flights: dict[AppId, Flight] = {}
+        self._looked_at: dict[AppId, float] = {}
+        self._attended: set[AppId] = set()
+        self._handed_out: queue.SimpleQueue[Flight | None] = queue.SimpleQueue()
+        self._helpers = 0
         self._idleness = Idleness()
         self._sampled = clock()
         self._trouble = ""
@@ -130,7 +138,7 @@ class Scaler:
         if flight.outcome is None:
             self._meter.woke(flight.left.value)
 
-    # --- the thread ---
+    # --- the threads ---
 
     def run(self) -> None:
         """Bring flights on their way and put idle apps to sleep, until told to stop."""
@@ -145,31 +153,66 @@ class Scaler:
         with self._changed:
             self._changed.notify()
 
+    def help(self, marathon: Scales) -> None:
+        """Attend to flights in a further thread, with a client of its own, until told to stop."""
+        with self._changed:
+            self._helpers += 1
+        while not self._stopping.is_set() and (flight := self._handed_out.get()) is not None:
+            try:
+                self._land(self._attend(flight, marathon))
+            finally:
+                with self._changed:
+                    self._attended.discard(flight.app_id)
+
+    def end_help(self) -> None:
+        """End the wait of one that helps."""
+        self._handed_out.put(None)
+
     def turn(self) -> None:
         """Look after every flight, and after those who are idle when it is time."""
         now = self._clock()
         with self._changed:
             for each in [each for each in self._flights.values() if each.forgotten(now)]:
                 self._forget(self._flights.pop(each.app_id))
-            waiting = [each for each in self._flights.values() if each.wants_attention(now)]
-        for flight in waiting:
-            self._land(self._attend(flight))
+            due = self._due(now)
+            helped = self._helpers > 0
+            if helped:
+                self._attended.update(flight.app_id for flight in due)
+        for flight in due:
+            if helped:
+                self._handed_out.put(flight)
+            else:
+                self._land(self._attend(flight, self._marathon))
         if self._clock() - self._sampled >= self._interval():
             self._sampled = self._clock()
             self._look_for_idle()
+
+    def _due(self, now: float) -> list[Flight]:
+        """The flights to look after now, those that nobody has looked after yet first."""
+        before = {app: at for app, at in self._looked_at.items() if app in self._flights}
+        rest = max(0, len(self._flights) - _FEW) / _LOOKS_A_SECOND
+        due = [
+            each
+            for each in self._flights.values()
+            if each.wants_attention(now)
+            and each.app_id not in self._attended
+            and not (each.looked and now - before.get(each.app_id, now - rest) < rest)
+        ]
+        self._looked_at = before | {each.app_id: now for each in due}
+        return sorted(due, key=lambda each: each.looked)
 
     def _pause(self) -> float:
         return _LOOK if self._flights else _SHORTEST_SAMPLE
 
     # --- up ---
 
-    def _attend(self, flight: Flight) -> Flight:
+    def _attend(self, flight: Flight, marathon: Scales) -> Flight:
         """Look at an app that is asked for, and scale it up if it was not yet."""
         try:
-            seen = self._marathon.startup(flight.app_id)
+            seen = marathon.startup(flight.app_id)
             flight = self._as_asked(flight.saw(seen))
             if seen is not None and flight.needs_scaling(seen, self._clock()):
-                self._marathon.scale(flight.app_id, flight.instances)
+                marathon.scale(flight.app_id, flight.instances)
                 log.info("woken", app=flight.app_id, instances=flight.instances)
                 return attrs.evolve(flight, scaled=self._clock())
         except MarathonError as error:

@@ -392,3 +392,58 @@ def test_why_nobody_is_put_to_sleep_is_said_once(scene: Scene, log: LogCapture) 
     scene.pass_time(50)
 
     assert [each["event"] for each in log.entries] == ["no app is put to sleep for now"]
+
+
+class Stuck(MarathonClient):
+    """Does not get an answer about one app."""
+
+    go = threading.Event()
+
+    def startup(self, app_id: AppId) -> Startup | None:
+        """How an app is coming up."""
+        if app_id == "/stuck":
+            self.go.wait(20)
+            return None
+        return super().startup(app_id)
+
+
+def test_an_app_that_marathon_says_nothing_about_holds_up_no_other(
+    marathon: LocalMarathon,
+) -> None:
+    """Each is attended to by one of several threads, and by one at a time."""
+    stopping = threading.Event()
+    names = ("stuck", "sleeper")
+    backends = {
+        BackendName(f"{name}_1"): attrs.evolve(
+            a_backend([], name=BackendName(f"{name}_1")), app_id=AppId(f"/{name}"), waking=Waking()
+        )
+        for name in names
+    }
+    clients = [Stuck([marathon.url]) for _ in range(3)]
+    scaler = Scaler(
+        clients[0],
+        sight=lambda: Sight(backends),
+        counters=lambda _: {},
+        alone=lambda: True,
+        stopping=stopping,
+        meter=Meter(),
+    )
+    threads = [threading.Thread(target=scaler.run)]
+    threads += [threading.Thread(target=scaler.help, args=(client,)) for client in clients[1:]]
+    for thread in threads:
+        thread.start()
+    try:
+        scaler.wake("stuck_1")
+        for _ in range(3):  # looked after again, as long as somebody waits
+            scaler.wake("stuck_1")
+            time.sleep(0.6)
+        scaler.wake("sleeper_1")
+        eventually(lambda: any(each.method == "PUT" for each in marathon.requests), within=5)
+    finally:
+        Stuck.go.set()
+        stopping.set()
+        scaler.interrupt()
+        for thread in threads:
+            scaler.end_help()
+            thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
