@@ -208,6 +208,11 @@ def _notes(question: Question, hit: lookup.Hit | None, scene: Scene) -> Iterator
     yield from _on_the_way(question, hit, scene)
     for text in scene.refused:
         yield f"HAProxy refused: {text}"
+    if isinstance(question, OfApp):
+        for each in scene.desired.front_rules:
+            if each.app_id == question.app_id:
+                door = each.door.value.lower()
+                yield f"its templates have rules in the shared frontend {door}, not read here"
     if isinstance(question, ByHost):
         if hit is None and "." not in question.host:
             yield f"this is read as a host; an app is asked about by its id, like /{question.host}"

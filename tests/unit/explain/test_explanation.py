@@ -359,7 +359,9 @@ def test_rules_of_templates_that_are_not_read_are_told() -> None:
     headed = attrs.evolve(world.scene.desired, overrides=overrides)
 
     assert any("templates of app /ruled" in note for note in world.explain("web.test/").notes)
+    assert any("in the shared frontend http" in note for note in world.explain("/ruled").notes)
     assert not any("template" in note for note in world.explain("plain.test/").notes)
+    assert not any("template" in note for note in world.explain("/plain").notes)
     notes = world.explain("plain.test/", desired=headed).notes
     assert any("HAPROXY_HTTP_FRONTEND_HEAD is replaced for all apps" in note for note in notes)
     assert not any(
