@@ -1,4 +1,4 @@
-"""The scaler against a local Marathon: one call for each app, none where Marathon will not."""
+"""The scaler wakes apps of a local Marathon: one call for each, none where Marathon will not."""
 
 import threading
 import time
@@ -6,106 +6,25 @@ from collections.abc import Iterator
 
 import attrs
 import pytest
-import structlog
-from structlog.testing import LogCapture
 
-from sidecar.demo.local import LocalMarathon
-from sidecar.desired.model import Backend, BackendName
+from sidecar.desired.model import BackendName
 from sidecar.desired.waking import Waking
-from sidecar.errors import HaproxyError
 from sidecar.marathon.client import MarathonClient
 from sidecar.marathon.schema import AppId
 from sidecar.marathon.startup import Startup
 from sidecar.meter import Meter
-from sidecar.waking.idleness import Usage
 from sidecar.waking.scaler import Scaler, Sight
-from tests.builders import a_backend, a_server
-from tests.conditions import SetClock, eventually
-from tests.marathon.local_marathon_rig import ask, check, deployed, fetch, sleeper
-
-NAME = BackendName("sleeper_10000")
-NEVER_HEALTHY = sleeper(instances=1, healthChecks=[check(gracePeriodSeconds=60)])
-"""Its deployment has no end."""
+from tests.builders import a_backend
+from tests.conditions import eventually
+from tests.marathon.local_marathon_rig import ask, deployed, sleeper
+from tests.marathon.scaler_rig import NAME, Scene, a_scene
 
 
 @pytest.fixture
-def marathon() -> Iterator[LocalMarathon]:
-    """A Marathon with an app of no tasks."""
-    with LocalMarathon() as found:
-        found.deploy(sleeper(instances=0))
-        found.forget_requests()
-        yield found
-
-
-@attrs.define
-class Scene:
-    """A scaler, and what it is told of HAProxy."""
-
-    marathon: LocalMarathon
-    clock: SetClock = attrs.field(factory=SetClock)
-    usage: Usage = attrs.field(factory=lambda: Usage(0))
-    awake: bool = False
-    alone: bool = True
-    meter: Meter = attrs.field(factory=Meter)
-    scaler: Scaler = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Make it; nobody runs it but the test."""
-        self.scaler = Scaler(
-            MarathonClient([self.marathon.url], read_timeout=0.5, app_timeout=0.5),
-            sight=self.sight,
-            counters=lambda places: dict.fromkeys(places, self.usage),
-            alone=lambda: self.alone,
-            stopping=threading.Event(),
-            meter=self.meter,
-            clock=self.clock,
-        )
-
-    def sight(self) -> Sight:
-        """One app that sleeps after a minute."""
-        servers = [a_server()] if self.awake else []
-        made: Backend = attrs.evolve(
-            a_backend(servers, name=NAME), waking=Waking(instances=2, sleep_after=60)
-        )
-        return Sight({NAME: made}, {NAME: "spare.1"}, worker=1)
-
-    def pass_time(self, seconds: float) -> None:
-        """Have the scaler look every few seconds."""
-        for _ in range(round(seconds / 5)):
-            self.clock.now += 5
-            self.scaler.turn()
-
-    def puts(self) -> int:
-        """How often Marathon was asked to scale."""
-        return sum(each.method == "PUT" for each in self.marathon.requests)
-
-    def wakes(self) -> dict[str, float]:
-        """How many wakes there were, by what came of them."""
-        [family] = [each for each in self.meter.registry.collect() if each.name == "mlb_wakes"]
-        return {each.labels["outcome"]: each.value for each in family.samples if each.value}
-
-    def value(self, name: str) -> float | None:
-        """Another number that is counted."""
-        return self.meter.registry.get_sample_value(f"mlb_{name}")
-
-    def instances(self) -> int:
-        """How many tasks the app is to have."""
-        return int(fetch(self.marathon, "/sleeper")["instances"])
-
-
-@pytest.fixture
-def log() -> Iterator[LogCapture]:
-    """What is logged."""
-    capture = LogCapture()
-    structlog.configure(processors=[capture])
-    yield capture
-    structlog.reset_defaults()
-
-
-@pytest.fixture
-def scene(marathon: LocalMarathon) -> Scene:
+def scene() -> Iterator[Scene]:
     """The app asleep."""
-    return Scene(marathon)
+    with a_scene() as made:
+        yield made
 
 
 def test_however_many_ask_marathon_is_asked_once(scene: Scene) -> None:
@@ -166,45 +85,6 @@ def test_while_marathon_is_silent_that_is_told_and_it_scales_when_it_answers(sce
     scene.scaler.turn()
 
     assert scene.instances() == 2
-
-
-def test_an_idle_app_is_put_to_sleep_once(scene: Scene) -> None:
-    """After its time, not before."""
-    scene.marathon.deploy(sleeper(instances=1))
-    scene.marathon.forget_requests()
-    scene.awake = True
-    scene.pass_time(60)
-    assert scene.puts() == 0
-
-    scene.pass_time(10)
-
-    assert (scene.puts(), scene.instances()) == (1, 0)
-    assert scene.value("apps_put_to_sleep_total") == 1
-    scene.pass_time(30)
-    assert scene.puts() == 1
-
-
-@pytest.mark.parametrize("why", ["a request", "an old worker", "a wake"])
-def test_an_app_that_somebody_needs_is_left_alone(scene: Scene, why: str) -> None:
-    """Whoever waits or is served wins."""
-    scene.marathon.deploy(sleeper(instances=1))
-    scene.marathon.forget_requests()
-    scene.awake = True
-    scene.alone = why != "an old worker"
-    if why == "a request":
-        scene.usage = Usage(1, 300)
-    for _ in range(40):
-        if why == "a wake":
-            scene.scaler.wake(NAME)
-        scene.pass_time(5) if why != "a wake" else _tick(scene)
-
-    assert (scene.puts(), scene.instances()) == (0, 1)
-
-
-def _tick(scene: Scene) -> None:
-    """Less than after which a flight is forgotten."""
-    scene.clock.now += 2
-    scene.scaler.turn()
 
 
 def test_a_wake_that_is_served_is_counted_with_its_time(scene: Scene) -> None:
@@ -337,63 +217,6 @@ def test_an_app_that_could_not_be_woken_is_tried_again_after_a_while(scene: Scen
     assert waits == [False, False, False, True]
 
 
-def test_an_app_that_gets_a_request_at_the_last_moment_is_not_put_to_sleep(scene: Scene) -> None:
-    """It is looked at once more, since others may have been put to sleep before."""
-    scene.marathon.deploy(sleeper(instances=1))
-    scene.marathon.forget_requests()
-    scene.awake = True
-    scene.pass_time(60)
-    looks: list[Usage] = [Usage(0), Usage(1)]
-    scene.scaler._counters = lambda places: dict.fromkeys(places, looks.pop(0))
-    scene.pass_time(5)
-
-    assert looks == []
-    assert scene.puts() == 0
-
-
-def test_an_app_that_is_deployed_just_now_is_not_put_to_sleep(scene: Scene) -> None:
-    """Marathon is not even asked to: whoever deploys it wants it."""
-    scene.marathon.write(NEVER_HEALTHY)
-    scene.marathon.forget_requests()
-    scene.awake = True
-    scene.pass_time(80)
-
-    assert scene.puts() == 0
-
-
-def test_an_app_that_is_locked_at_the_last_moment_keeps_no_other_awake(
-    scene: Scene, log: LogCapture
-) -> None:
-    """Nor is it worth a warning: another sample will tell."""
-    scene.marathon.deploy(sleeper(instances=1))
-    scene.awake = True
-    look = scene.scaler._marathon.startup
-
-    def and_then_it_is_deployed(app_id: AppId) -> Startup | None:
-        seen = look(app_id)
-        scene.marathon.write(NEVER_HEALTHY)
-        return seen
-
-    scene.scaler._marathon.startup = and_then_it_is_deployed  # type: ignore[method-assign]
-    scene.pass_time(65)
-
-    assert [each["log_level"] for each in log.entries] == []
-    assert scene.instances() == 1
-
-
-def test_why_nobody_is_put_to_sleep_is_said_once(scene: Scene, log: LogCapture) -> None:
-    """However often HAProxy is asked in vain."""
-
-    def away(_: tuple[str, ...]) -> dict[str, Usage]:
-        raise HaproxyError("it does not answer")
-
-    scene.awake = True
-    scene.scaler._counters = away
-    scene.pass_time(50)
-
-    assert [each["event"] for each in log.entries] == ["no app is put to sleep for now"]
-
-
 class Stuck(MarathonClient):
     """Does not get an answer about one app."""
 
@@ -407,10 +230,9 @@ class Stuck(MarathonClient):
         return super().startup(app_id)
 
 
-def test_an_app_that_marathon_says_nothing_about_holds_up_no_other(
-    marathon: LocalMarathon,
-) -> None:
+def test_an_app_that_marathon_says_nothing_about_holds_up_no_other(scene: Scene) -> None:
     """Each is attended to by one of several threads, and by one at a time."""
+    marathon = scene.marathon
     stopping = threading.Event()
     names = ("stuck", "sleeper")
     backends = {
