@@ -5,6 +5,7 @@ why it lasts, and when waiting is of no use.
 """
 
 import enum
+import re
 
 import attrs
 
@@ -20,7 +21,8 @@ SCALE_AGAIN = 1.0
 """Seconds after which an app that Marathon lists with no instances, still, is scaled up again."""
 _FAILURES = 2  # a single one may be its agent's
 _LONGEST_REASON = 300
-_PLAIN = {ord('"'): "'", ord("\\"): "/"}
+_PLAIN = str.maketrans({'"': "'", "\\": "/", "<": "(", ">": ")", "&": "+"})
+_ADDRESS = re.compile(r"https?://[^\s'\"]+")
 
 
 class Outcome(enum.Enum):
@@ -137,8 +139,11 @@ class Flight:
 
 
 def plain(text: str) -> str:
-    """One line of plain characters, which the Lua side reads out of JSON as it stands."""
-    line = " ".join(text.split()).translate(_PLAIN)
+    """One line of plain characters, which the Lua side reads out of JSON and HTML has as it stands.
+
+    Clients read it: the addresses of what only the sidecar talks to are none of their business.
+    """
+    line = _ADDRESS.sub("it", " ".join(text.split())).translate(_PLAIN)
     return line.encode("ascii", "replace").decode()[:_LONGEST_REASON]
 
 

@@ -149,3 +149,16 @@ def test_a_reason_is_one_short_line_of_plain_characters(text: str) -> None:
     assert found.isascii()
     assert not set(found) & set('"\\\n\r')
     assert len(found) <= 300
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('<script src="x">&amp;\n\u20ac', "(script src='x')+amp; ?"),
+        ("http://10.0.0.1:8080/v2/apps/a answered 500", "it answered 500"),
+        ("cannot pull 'https://user:word@registry/x'", "cannot pull 'it'"),
+    ],
+)
+def test_what_clients_read_has_no_markup_and_no_address(text: str, shown: str) -> None:
+    """The words are Marathon's or a task's, and stand in a page as they are."""
+    assert plain(text) == shown
