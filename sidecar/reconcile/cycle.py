@@ -159,10 +159,8 @@ class Cycle:
         self._whole = True  # unless we get to the end: what was sent is not known then
         with self._connection() as api:
             part = None if all_of_it else self._part(desired, protected, api)
-            # What we changed ourselves is not believed either, before HAProxy has said so.
-            closely = thorough or self._look_closely
-            wanted, observed = part or self._all(desired, api, thorough=closely)
             whole = part is None
+            wanted, observed = part or self._all(desired, api, thorough=thorough)
             self._remember_graces(wanted)
             todo = plan(
                 wanted,
@@ -181,15 +179,7 @@ class Cycle:
             self._known = known
             learnt = self._learn(known, results, api)
         self._note_leaving(desired, observed, results, whole=whole)
-        self._note_refused(results)
-        self._lasting.note(results)
-        self._look_closely = any(isinstance(each.step, CertificateStep) for each in results)
-        self._stubborn = frozenset(
-            result.step.file
-            for result in results
-            if result.outcome == "refused"
-            and isinstance(result.step, AddEntry | SetEntry | DeleteEntry)
-        )
+        self._note_results(results)
         self._attention.note(desired, protected, results, wants_reload=bool(todo.reasons))
         self._whole = self._look_closely or not learnt
         report = CycleReport(known.observed, todo, results, self._clock() - started)
@@ -203,7 +193,9 @@ class Cycle:
     def _all(
         self, desired: Desired, api: RuntimeApi, *, thorough: bool
     ) -> tuple[Desired, Observed]:
-        observed = self._observer.observe(api, thorough=thorough)
+        # What we changed ourselves is not believed either, before HAProxy has said so.
+        closely = thorough or self._look_closely
+        observed = self._observer.observe(api, thorough=closely)
         if self._process != self._observer.process:
             self._meter.worker_came()
         self._process = self._observer.process
@@ -250,6 +242,18 @@ class Cycle:
         if backend.raw_servers and any(server.keywords in refused for server in backend.servers):
             return "HAProxy refused their words"
         return self.capabilities.static_word(backend)
+
+    def _note_results(self, results: Collection[Result]) -> None:
+        """Remember what the next cycles have to know of these."""
+        self._note_refused(results)
+        self._lasting.note(results)
+        self._look_closely = any(isinstance(each.step, CertificateStep) for each in results)
+        self._stubborn = frozenset(
+            result.step.file
+            for result in results
+            if result.outcome == "refused"
+            and isinstance(result.step, AddEntry | SetEntry | DeleteEntry)
+        )
 
     def _note_refused(self, results: Collection[Result]) -> None:
         """Remember the words with which a server was refused: a reload is to try them."""
