@@ -3,15 +3,18 @@
 import concurrent.futures
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterator
 
 import attrs
 import pytest
 
+from sidecar.haproxy.statistics import FRONTENDS, read_stat, show_stat
 from sidecar.spoe.agent import Answer, Arguments
+from tests.conditions import eventually
 from tests.haproxy.agent_rig import Asking, asking
-from tests.haproxy.parity.rig import Ask, app
+from tests.haproxy.parity.rig import Ask, Site, app
 from tests.haproxy.skeleton_rig import free_ports
 
 APPS = {
@@ -224,3 +227,28 @@ def test_the_agent_answers_over_tcp_when_told_so(haproxy_binary: str) -> None:
     (port,) = free_ports(1)
     with asking(haproxy_binary, APPS, port=port) as made:
         assert made.site.ask(Ask(host="nobody.test")).status == 404
+
+
+@pytest.mark.parametrize("host", ["web.test", "path.test", "a.deep.test", "drowsy.test"])
+def test_a_request_under_way_at_a_reload_gets_its_answer_from_the_worker_before(
+    haproxy_binary: str, host: str
+) -> None:
+    """That one counts none of its servers as usable while it ends, though all are."""
+    apps = {**APPS, "/drowsy": app(VHOST="drowsy.test", WAKE="true", WAKE_TIMEOUT="2")}
+    with asking(haproxy_binary, apps) as made:
+        site = made.site
+        with socket.create_connection(("127.0.0.1", site.doors["http"]), 10) as client:
+            client.sendall(f"GET /here HTTP/1.1\r\nHost: {host}\r\n".encode())
+            eventually(lambda: _streams(site) > 0)  # accepted, not only in the queue
+            site.rig.reload()
+            client.sendall(b"Connection: close\r\n\r\n")
+            head = client.recv(4096).partition(b"\r\n")[0]
+
+    assert head.split(b" ")[1] == b"200"
+
+
+def _streams(site: Site) -> int:
+    """Connections to the frontend for hosts, as the worker of now counts them."""
+    with site.rig.api() as api:
+        (row,) = read_stat(api.ask(show_stat("marathon_http_in", FRONTENDS)))
+    return row.streams
