@@ -1,7 +1,8 @@
 """The steps that make the maps keyed by backend say how each backend treats its requests.
 
 What a flag turns on is there before the flag, and stays until the flag is gone. A backend that was
-another's is cleared before anything leads to it.
+another's is cleared before anything leads to it. A lock stays until what replaces it is there:
+where HAProxy itself is to ask for the password, that is the reload that makes the backend.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,6 +11,8 @@ from sidecar.desired.model import Backend, BackendName, TraitMap
 from sidecar.plan.observed import Observed
 from sidecar.plan.ordering import Phases
 from sidecar.plan.steps import AddEntry, DeleteEntry, SetEntry
+
+_LOCKS = (TraitMap.AUTH, TraitMap.FLAGS)
 
 
 def treat(
@@ -32,6 +35,8 @@ def treat(
     for trait in TraitMap:  # FLAGS comes last
         current = observed.maps[trait.value]
         wanted = encode_traits(desired, location, trait)
+        if trait in _LOCKS:
+            wanted |= _still_locked(desired, location, observed, wanted, trait)
         for key, value in wanted.items():
             if key not in current:
                 phases.traits.append(AddEntry(trait.value, key, value))
@@ -43,6 +48,25 @@ def treat(
                 phases.claims.append(DeleteEntry(trait.value, key))
             elif place in settled or place not in kept:
                 phases.removed_traits.insert(0, DeleteEntry(trait.value, key))
+
+
+def _still_locked(
+    desired: Mapping[BackendName, Backend],
+    location: Mapping[BackendName, str],
+    observed: Observed,
+    wanted: Mapping[str, str],
+    trait: TraitMap,
+) -> dict[str, str]:
+    """The entries of a map of locks for backends that are not yet as they are to be without one."""
+    locks, rows = observed.maps[TraitMap.AUTH.value], observed.rows()
+    found = {}
+    for name, place in location.items():
+        row, lock = rows.get(place), locks.get(place)
+        unmade = row is not None and row.owner == name and row.archetype != desired[name].made_from
+        if lock and unmade and TraitMap.AUTH not in desired[name].traits:
+            flags = [wanted[place]] if place in wanted else []
+            found[place] = lock if trait is TraitMap.AUTH else ",".join(["auth", *flags])
+    return found
 
 
 def encode_traits(

@@ -1,6 +1,8 @@
 """Passwords that the agent checks: as marathon-lb has them, and without a reload."""
 
+import concurrent.futures
 import json
+import threading
 import time
 from collections.abc import Iterator
 
@@ -217,3 +219,29 @@ def test_a_hash_that_takes_minutes_keeps_nobody_waiting(
         for _ in range(3):
             assert made.site.ask(Ask(host="slow.test", headers=with_password())).status == 401
         assert made.site.ask(Ask(host="quick.test", headers=with_password())).status == 200
+
+
+def test_a_lock_that_is_taken_off_while_the_agent_is_asked_still_holds(haproxy_binary: str) -> None:
+    """As when the app moves to another backend: the request goes on to the one that it found."""
+    asked, later = threading.Event(), concurrent.futures.Future[Answer]()
+
+    def slow(_: Arguments) -> "concurrent.futures.Future[Answer]":
+        asked.set()
+        return later
+
+    apps = {"/a": app(VHOST="a.test", AUTH=AUTH)}
+    with (
+        asking(
+            haproxy_binary, apps, rules=BY_AGENT, handlers={"auth": slow}, agent_timeout=9
+        ) as made,
+        concurrent.futures.ThreadPoolExecutor(1) as client,
+    ):
+        reply = client.submit(made.site.ask, Ask(host="a.test"))
+        assert asked.wait(10)
+        folder = made.site.rig.layout.state_dir
+        with made.site.rig.api() as api:
+            for name in ("backend2flags.map", "backend2auth.map"):
+                assert not api.ask(f"clear map {folder}/{name}").strip()
+        [key] = made.site.desired.auths
+        later.set_result({"refused": key, "realm": "my realm"})
+        assert reply.result(10).status == 401

@@ -71,3 +71,23 @@ def test_while_the_sidecar_is_away_passwords_open_nothing_and_other_apps_are_ser
         assert ask(rig, "locked.test", "me:secret")[0] == 200
         assert ask(rig, "nobody.test") == (404, "unknown-host")
         assert rig.proxy.identity == before
+
+
+def test_an_app_stays_locked_while_its_users_move_from_the_agent_to_haproxy() -> None:
+    """A template that names the list of users is a reload; until then the agent's lock holds."""
+    template = "userlist user_{backend}\n  user {user} password {passwd}\n"
+    with system.running() as rig:
+        app = labelled(web("/app", port=rig.ports.service[0]), AUTH=f"a realm:me:{HASH}")
+        rig.deploy(app)
+        eventually(lambda: ask(rig, "app.test", "me:secret")[0] == 200, "it is locked")
+        before = rig.proxy.identity
+        seen = set()
+
+        rig.marathon.write(labelled(app, USERLIST_HEAD=template))
+        while rig.proxy.identity == before or rig.sidecar.log("reloaded") == []:
+            seen.add(ask(rig, "app.test")[0])
+        eventually(lambda: ask(rig, "app.test", "me:secret")[0] == 200, "HAProxy has the list")
+
+        assert 401 in seen
+        assert seen <= {401, 503}
+        assert ask(rig, "app.test")[0] == 401

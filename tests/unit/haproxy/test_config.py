@@ -157,7 +157,7 @@ def test_only_an_archetype_without_text_of_others_lets_requests_skip_rules(
     plain = renderer.render(a_desired(backends), LAYOUT)
     replaced = renderer.render(attrs.evolve(a_desired(backends), overrides=kept), LAYOUT)
 
-    skip = "http-request allow unless { var(txn.flags) -m found }"
+    skip = "http-request allow unless { var(txn.flags) -m found } || { var(txn.lock) -m found }"
     assert skip in sections(plain)["defaults http-roundrobin"]
     assert skip not in sections(plain)["defaults http-own-roundrobin"]
     assert skip not in replaced.text
