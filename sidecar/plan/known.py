@@ -54,6 +54,10 @@ class Known:
         """Where a desired backend lives."""
         return self._held.get(name, ())
 
+    def has_fit(self, name: BackendName, made_from: str) -> bool:
+        """Whether a backend has a place that was made from this."""
+        return any(self._rows[place].archetype == made_from for place in self.places(name))
+
     def places_of_app(self, app_id: str) -> Collection[str]:
         """Where an app's backends live."""
         return self._apps.get(app_id, ())

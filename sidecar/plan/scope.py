@@ -101,12 +101,14 @@ def _keep_hosts_whole(keys: dict[MapName, set[str]], desired: Desired, known: Kn
 def _candidates(
     names: Collection[BackendName], desired: Desired, known: Known, *, makes_backends: bool
 ) -> set[str]:
-    """Where a backend that has no place yet may go."""
+    """Where a backend that has no place of its archetype yet may go."""
     found: set[str] = set()
     wanted = [desired.backends[name] for name in names if name in desired.backends]
     may_be_given = recyclable(desired.backends, known.observed.facts)
     for backend in wanted:
         found.add(backend.name)
+        if known.has_fit(backend.name, backend.made_from):
+            continue
         if makes_backends:
             found.add(interim_name(backend.name, backend.made_from))
         else:
