@@ -58,8 +58,8 @@ local function ask(backend)
     local waiting = book.waiting(backend, now())
     local target = ("/wake/%s?waiting=%d"):format(true_name(backend), waiting)
     local deadline = sockets.deadline(SIDECAR_SECONDS)
-    local reply, problem = sockets.exchange(folder .. "/sidecar.sock", target, deadline)
-    return reply and waits.read(reply.status, reply.body) or waits.read(nil, problem)
+    local reply = sockets.exchange(folder .. "/sidecar.sock", target, deadline)
+    return reply and waits.read(reply.status, reply.body) or waits.read()
 end
 
 local function wake(txn)

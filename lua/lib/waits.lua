@@ -40,13 +40,12 @@ end
 
 --- Reads the sidecar's answer.
 -- @param status number  nil where there was none
--- @param body string  JSON with a `reason` of plain characters; where there was none, a sentence
+-- @param body string  JSON with a `reason` of plain characters; nothing where there was none
 -- @return table  `reason` and `word`, for people and for programs, `unreached`, and `over` where
 --   waiting is of no use
 function M.read(status, body)
     if not status then
-        local reason = plain("The sidecar cannot be reached: " .. body)
-        return { reason = reason, word = "sidecar-away", unreached = true }
+        return { reason = "The sidecar cannot be reached", word = "sidecar-away", unreached = true }
     end
     local reason = body:match('"reason": "([^"]*)"') or "The sidecar answers with " .. status
     local word = body:match('"word": "([^"]*)"') or "wake-failed"

@@ -1,17 +1,17 @@
 """One app on its way up: what is known of it, and what that means for the requests that wait; pure.
 
 A flight lasts for as long as requests ask for it. Waiting has its own end in HAProxy; a flight says
-why it lasts, and when waiting is of no use.
+why it lasts, and when waiting is of no use. Clients are told that in words of ours alone; what
+Marathon said is for the log.
 """
 
 import enum
-import re
 
 import attrs
 
 from sidecar.errors import MarathonLockedError, MarathonRefusedError, SidecarError
 from sidecar.marathon.schema import AppId
-from sidecar.marathon.startup import Failure, Startup
+from sidecar.marathon.startup import Startup
 
 LEASE = 3.0
 """Seconds after which a flight that nobody asks for is forgotten; HAProxy asks each second."""
@@ -20,9 +20,7 @@ ASKED_LATELY = 1.5
 SCALE_AGAIN = 1.0
 """Seconds after which an app that Marathon lists with no instances, still, is scaled up again."""
 _FAILURES = 2  # a single one may be its agent's
-_LONGEST_REASON = 300
-_PLAIN = str.maketrans({'"': "'", "\\": "/", "<": "(", ">": ")", "&": "+"})
-_ADDRESS = re.compile(r"https?://[^\s'\"]+")
+_LONGEST_DETAIL = 300
 
 
 class Outcome(enum.Enum):
@@ -59,7 +57,8 @@ class Flight:
 
     It began with the first request that waited. `known` is the task failure that was there before,
     if it was looked; `failed` are the tasks that failed since. `waiting` requests were there at the
-    last look; `late` says that the time of one was over.
+    last look; `late` says that the time of one was over. `detail` is what stands behind the reason,
+    one line in Marathon's words.
     """
 
     app_id: AppId
@@ -70,6 +69,7 @@ class Flight:
     scaled: float | None = None
     failed: frozenset[str] = frozenset()
     reason: str = ""
+    detail: str = ""
     outcome: Outcome | None = None
     began: float = attrs.field(default=attrs.Factory(lambda it: it.asked, takes_self=True))
     waiting: int = 1
@@ -87,6 +87,11 @@ class Flight:
         """What those who wait are told."""
         return Told(self.reason, self.outcome)
 
+    @property
+    def in_full(self) -> str:
+        """What the log says: the reason, and what stands behind it."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
     def needs_scaling(self, seen: Startup, now: float) -> bool:
         """Whether Marathon is to be asked for tasks; never where it has been already."""
         rested = self.scaled is None or now - self.scaled > SCALE_AGAIN
@@ -96,29 +101,35 @@ class Flight:
     def saw(self, seen: Startup | None) -> "Flight":
         """The flight after a look at the app."""
         if seen is None:
-            return self.ended(Outcome.GONE, "Marathon has no such app any more")
+            reason = "Marathon has no such app any more"
+            return attrs.evolve(self, reason=reason, detail="").ended(Outcome.GONE)
         failure = seen.failure
         task = failure.task_id if failure else ""
         if not self.looked:
             return attrs.evolve(self, looked=True, known=task, reason=_progress(seen))
         failed = self.failed | {task} if task and task != self.known else self.failed
-        reason = _failure(failure) if failure and task in failed else _progress(seen)
-        flight = attrs.evolve(self, failed=failed, reason=plain(reason))
+        if failure is None or task not in failed:
+            return attrs.evolve(self, failed=failed, reason=_progress(seen), detail="")
+        detail = _line(f"{failure.state} {failure.message}")
+        flight = attrs.evolve(self, failed=failed, reason="its task failed", detail=detail)
         if len(failed) >= _FAILURES and not seen.running:
-            return flight.ended(Outcome.FAILED, reason)
+            return flight.ended(Outcome.FAILED)
         return flight
 
     def ran_into(self, error: SidecarError) -> "Flight":
         """The flight after Marathon did not do what it was asked for."""
         if isinstance(error, MarathonLockedError):
-            return attrs.evolve(self, reason="another deployment of the app is in progress")
+            reason = "another deployment of the app is in progress"
+            return attrs.evolve(self, reason=reason, detail="")
+        detail = _line(str(error))
         if isinstance(error, MarathonRefusedError):
-            return self.ended(Outcome.REFUSED, f"Marathon does not let us scale it: {error}")
-        return attrs.evolve(self, reason=plain(f"Marathon does not answer: {error}"))
+            reason = "Marathon does not let us scale it"
+            return attrs.evolve(self, reason=reason, detail=detail).ended(Outcome.REFUSED)
+        return attrs.evolve(self, reason="Marathon does not answer", detail=detail)
 
-    def ended(self, outcome: Outcome, reason: str) -> "Flight":
+    def ended(self, outcome: Outcome) -> "Flight":
         """The flight, of no use any more."""
-        return attrs.evolve(self, reason=plain(reason), outcome=outcome, waiting=0)
+        return attrs.evolve(self, outcome=outcome, waiting=0)
 
     def waited(self, outcome: Outcome) -> "Flight":
         """The flight once a request waits no more: it is served, or its time was over."""
@@ -138,13 +149,8 @@ class Flight:
         return self.outcome or (Outcome.TIMED_OUT if self.late else Outcome.ABANDONED)
 
 
-def plain(text: str) -> str:
-    """One line of plain characters, which the Lua side reads out of JSON and HTML has as it stands.
-
-    Clients read it: the addresses of what only the sidecar talks to are none of their business.
-    """
-    line = _ADDRESS.sub("it", " ".join(text.split())).translate(_PLAIN)
-    return line.encode("ascii", "replace").decode()[:_LONGEST_REASON]
+def _line(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST_DETAIL]
 
 
 def _progress(seen: Startup) -> str:
@@ -155,7 +161,3 @@ def _progress(seen: Startup) -> str:
     if seen.instances:
         return "Marathon has found no place for its task yet; no offer may have enough resources"
     return "Marathon is asked for a task of it"
-
-
-def _failure(failure: Failure) -> str:
-    return f"its task failed: {failure.state} {failure.message}".rstrip()

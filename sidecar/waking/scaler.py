@@ -123,6 +123,8 @@ class Scaler:
                 return
             ended = flight.waited(Outcome(outcome))
             self._flights[flight.app_id] = ended
+        if ended.late and not flight.late:  # once, for all whose time is over after this one's
+            log.warning("not woken", app=ended.app_id, reason=f"no task in time: {ended.in_full}")
         if ended.outcome is Outcome.SERVED:
             self._meter.woke(ended.outcome.value)
             self._meter.wake_took(now - flight.began)
@@ -230,7 +232,7 @@ class Scaler:
                 self._flights.get(flight.app_id, flight)
             )
         if flight.outcome is not None and landed.outcome is flight.outcome is not Outcome.SERVED:
-            log.warning("not woken", app=flight.app_id, reason=flight.reason)
+            log.warning("not woken", app=flight.app_id, reason=flight.in_full)
             self._meter.woke(flight.outcome.value)
 
     # --- down ---

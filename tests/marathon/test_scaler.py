@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.desired.model import BackendName
 from sidecar.desired.waking import Waking
@@ -80,7 +81,7 @@ def test_while_marathon_is_silent_that_is_told_and_it_scales_when_it_answers(sce
     assert told.wait
     told = scene.scaler.wake(NAME)
     assert told is not None
-    assert told.reason.startswith("Marathon does not answer: ")
+    assert told.reason == "Marathon does not answer"
 
     scene.scaler.turn()
 
@@ -141,6 +142,24 @@ def test_a_wake_that_nobody_waits_for_to_the_end_is_counted(
     assert scene.wakes() == {outcome: 1}
 
 
+def test_a_wake_that_takes_too_long_is_logged_once_with_what_holds_it_up(scene: Scene) -> None:
+    """However many requests are too late; the app's next wake is another."""
+
+    def told() -> list[tuple[str, str]]:
+        with capture_logs() as lines:
+            scene.scaler.wake(NAME)
+            scene.scaler.turn()
+            for _ in range(3):
+                scene.scaler.waited(NAME, "timed-out")
+        return [(line["app"], line["reason"]) for line in lines if line["event"] == "not woken"]
+
+    [(app, reason)] = told()
+    assert (app, reason) == ("/sleeper", "no task in time: Marathon is asked for a task of it")
+    assert told() == []
+    scene.clock.now += 4
+    assert len(told()) == 1
+
+
 def test_a_wake_of_no_use_is_counted_once(scene: Scene) -> None:
     """However many ask."""
     ask(scene.marathon, "DELETE", "/v2/apps/sleeper")
@@ -199,7 +218,7 @@ def test_why_it_lasts_is_told_for_as_long_as_somebody_asks(scene: Scene) -> None
     told = scene.scaler.wake(NAME)
 
     assert told is not None
-    assert told.reason.startswith("Marathon does not answer: ")
+    assert told.reason == "Marathon does not answer"
 
 
 def test_an_app_that_could_not_be_woken_is_tried_again_after_a_while(scene: Scene) -> None:

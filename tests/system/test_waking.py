@@ -129,9 +129,11 @@ def test_an_app_that_fails_to_start_answers_with_the_reason() -> None:
 
         for status, text, took in replies:
             assert status == 503
-            assert text.startswith("503 Not started: its task failed: TASK_FAILED"), text
+            assert text == "503 Not started: its task failed"
             assert took < 15
         assert asked(rig) == 1
+        [line] = rig.sidecar.log("not woken")
+        assert line["reason"].startswith("its task failed: TASK_FAILED"), line
 
 
 def test_an_app_that_finds_no_place_answers_when_its_time_is_over() -> None:
@@ -207,6 +209,8 @@ def test_a_wake_while_marathon_stays_away_ends_with_the_reason() -> None:
             rig.marathon.faults.hang = False
 
         assert (status, 5.5 < took < 9) == (503, True)
-        assert "Marathon does not answer: " in text
+        assert text.endswith("in time: Marathon does not answer"), text
+        [line] = rig.sidecar.log("not woken")
+        assert line["reason"].startswith("no task in time: Marathon does not answer: "), line
         status, text, _ = ask(rig)
         assert status == 200, text
