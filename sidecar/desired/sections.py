@@ -3,15 +3,18 @@
 Whatever stands here is structure: a backend that has it is made by a reload.
 """
 
+import re
+
 from sidecar.desired.auth import Auth
 from sidecar.desired.derive import PortPart
 from sidecar.desired.hashes import hash_problem, is_cheap
 from sidecar.desired.model import BackendName, Mode
 from sidecar.desired.templates.confinement import check_confined
-from sidecar.desired.templates.filling import fill
+from sidecar.desired.templates.filling import TemplateError, fill
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.desired.templates.table import TEMPLATES
 
+_PASSWORD = re.compile(r"\bpassword\s+(\S+)")
 _OF_NOBODY = f"$5$nobody${'.' * 43}"
 
 
@@ -30,6 +33,8 @@ def userlist(backend: BackendName, port: PortPart, overrides: Overrides) -> str:
     values = {"backend": backend, "user": auth.user, "passwd": _listable(auth.password_hash)}
     filled = fill(template, text, values)
     check_confined(filled, opens=template.opens, name=_list_of(backend))
+    if not all(is_cheap(match[1].strip("\"'")) for match in _PASSWORD.finditer(filled)):
+        raise TemplateError("a password's hash in it asks for more work than HAProxy can do")
     return filled.rstrip("\n")
 
 

@@ -68,3 +68,18 @@ def test_haproxy_gets_no_hash_that_it_would_work_at_for_minutes() -> None:
     assert "user me password $5$nobody$" in backend.preamble
     assert "rounds" not in backend.preamble
     assert [problem.field for problem in desired.problems] == ["HAPROXY_0_AUTH"]
+
+
+def test_a_list_of_users_with_a_hash_that_asks_for_minutes_is_its_apps_problem() -> None:
+    """HAProxy would not start for it; the app has no backend, since it might stand open."""
+    template = f"userlist user_{{backend}}\n  user {{user}} password {TOO_SLOW}"
+    labels = {"HAPROXY_0_VHOST": "a.test", "HAPROXY_0_AUTH": "realm:me:$5$a$b"}
+
+    desired = desired_of(
+        [an_app(labels=labels | {"HAPROXY_0_USERLIST_HEAD": template}, tasks=tasks(1))]
+    )
+
+    assert not desired.backends
+    [problem] = desired.problems
+    assert "asks for more work than HAProxy can do" in problem.reason
+    assert "rounds" not in problem.reason
