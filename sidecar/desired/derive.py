@@ -139,6 +139,8 @@ class AppPart:
     ports: tuple[PortPart, ...] = ()
     problems: tuple[Problem, ...] = ()
     deployment: Deployment | None = None
+    hosts: tuple[str, ...] = ()
+    """The virtual hosts that its labels name, whether it gets them or not."""
 
 
 def form_problems(app: App) -> tuple[Problem, ...]:
@@ -181,7 +183,7 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
     if not _wanted_at_all(app, rules) and (form is None or not _wanted_at_all(form, rules)):
         return AppPart(app.id)
     if form is None:
-        return AppPart(app.id, problems=(*state.problems, *notices_of(app)))
+        return AppPart(app.id, problems=(*state.problems, *notices_of(app)), hosts=_hosts(app))
     problems = [*state.problems, *notices_of(app, form)]
     serving = [task.id for task in app.tasks if admitted(task, state, rules)]
     deployment = deployment_of(form, app, serving, state.health)
@@ -200,7 +202,12 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
             if not (closing or unreachable):
                 group = deployment.group if deployment else None
                 ports.append(attrs.evolve(part, group=group, waking=waking))
-    return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))), deployment)
+    return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))), deployment, _hosts(form))
+
+
+def _hosts(app: App) -> tuple[str, ...]:
+    named = (read_port_labels(app.labels, port.index)[0].vhosts for port in services(app))
+    return tuple(sorted({host for hosts in named for host in hosts}))
 
 
 def _derive_port(

@@ -327,6 +327,8 @@ class Desired:
     """Who may come in, by the keys that the map AUTH has."""
     idle: Mapping[str, tuple[Idle, ...]] = attrs.field(factory=dict)
     """The ports that nothing serves, by `host:…`, `app:…` (lower-cased) and `port:…`."""
+    hosts: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    """The virtual hosts that the labels of each app name, whether it gets them or not."""
 
     def idle_apps(self) -> dict[AppId, str]:
         """The apps that have no backend at all, and why."""

@@ -39,6 +39,7 @@ class Tables:
         self._effects: dict[BackendName, Effects] = {}
         self._auths: dict[BackendName, Auth] = {}
         self._idle: dict[str, tuple[Idle, ...]] = {}
+        self._hosts: dict[str, tuple[str, ...]] = {}
         self._problems: dict[Hashable, tuple[Problem, ...]] = {}
         self._changed: set[object] = set()
         self._last = Desired()
@@ -56,6 +57,7 @@ class Tables:
         other._effects = dict(self._effects)
         other._auths = dict(self._auths)
         other._idle = dict(self._idle)
+        other._hosts = dict(self._hosts)
         other._problems = dict(self._problems)
         other._changed = set(self._changed)
         other._last = self._last
@@ -93,6 +95,10 @@ class Tables:
     def put_idle(self, key: str, idle: tuple[Idle, ...]) -> None:
         """The ports without a task that a host, an app id or a service port leads to."""
         self._put(self._idle, key, idle or None, "idle")
+
+    def put_hosts(self, app_id: str, hosts: tuple[str, ...]) -> None:
+        """The virtual hosts that an app's labels name."""
+        self._put(self._hosts, app_id, hosts or None, "hosts")
 
     def put_entries(self, name: MapName, key: str, entries: Mapping[str, Value]) -> None:
         """All entries of a map that hang on a key."""
@@ -144,6 +150,7 @@ class Tables:
             if "auths" in changed
             else last.auths,
             idle=dict(self._idle) if "idle" in changed else last.idle,
+            hosts=dict(self._hosts) if "hosts" in changed else last.hosts,
         )
         self._changed = set()
         return self._last

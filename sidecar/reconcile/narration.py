@@ -110,7 +110,7 @@ def summary(plan: Plan) -> str:
             found[name] = found.get(name, 0) + 1
     parts = [f"{count} x {name}" for name, count in found.items()]
     parts += [f"reload wanted ({reason})" for reason in in_short(plan.reasons)]
-    return ", ".join(parts) or "nothing but notes"
+    return ", ".join(parts) or "only the sidecar's own notes"
 
 
 def _name(step: Step) -> str:

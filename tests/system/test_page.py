@@ -179,6 +179,19 @@ def test_texts_can_be_read_in_light_and_dark_and_on_narrow_screens(
         assert tab.complaints == []
 
 
+def test_a_row_on_a_telephone_has_no_gaps_and_ages_stay_in_one_piece(
+    chromium: Chromium, rig: Rig
+) -> None:
+    """An app that is not served has no servers and plots: they take no room."""
+    with a_tab(chromium, address(rig), viewport={"width": 420, "height": 800}) as tab:
+        tab.until(f"{row('/evil')} && !document.querySelector('.fresh').innerText.includes('UTC')")
+        shown = f"[...{row('/evil')}.querySelectorAll('tr:first-child > td')]"
+        assert tab.page.evaluate(f"{shown}.every((each) => each.innerText || !each.clientWidth)")
+        lines = "document.querySelector('.fresh')"
+        one = f"parseFloat(getComputedStyle({lines}).lineHeight)"
+        assert tab.page.evaluate(f"{lines}.offsetHeight < 4.6 * {one}")
+
+
 def test_the_page_says_so_when_the_sidecar_is_gone(chromium: Chromium) -> None:
     """What was last known stays, and is told to be old."""
     with system.running() as rig, a_tab(chromium, address(rig)) as tab:

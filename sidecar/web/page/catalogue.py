@@ -31,6 +31,9 @@ class Entry:
     routes: Mapping[BackendName, tuple[str, ...]] = attrs.field(factory=dict)
     problems: tuple[Problem, ...] = ()
     text: str = ""
+    notices: tuple[Problem, ...] = ()
+    asked: tuple[str, ...] = ()
+    """The hosts that it asks for where it has no backend."""
     idle: str = ""
     """Why it has no backend, where that is for want of a task."""
 
@@ -58,7 +61,10 @@ class Catalogues:
     def of(self, status: Status) -> Catalogue:
         """The catalogue of a status."""
         desired = status.desired
-        made_of = (desired.backends, desired.maps, desired.problems, desired.idle)
+        made_of = (
+            *(desired.backends, desired.maps, desired.problems, desired.notices),
+            *(desired.idle, desired.hosts),
+        )
         with self._lock:
             if not _same(made_of, self._of):
                 self._entries, self._of = self._made(status), made_of
@@ -69,40 +75,47 @@ class Catalogues:
 
     def _made(self, status: Status) -> tuple[Entry, ...]:
         backends: defaultdict[str, list[Backend]] = defaultdict(list)
-        problems: defaultdict[str, list[Problem]] = defaultdict(list)
+        blamed: defaultdict[str, list[Problem]] = defaultdict(list)
         for backend in status.desired.backends.values():
             for app_id in backend.app_ids:
                 backends[app_id].append(backend)
-        for problem in status.desired.problems:
-            problems[problem.app_id].append(problem)
+        for problem in (*status.desired.problems, *status.desired.notices):
+            blamed[problem.app_id].append(problem)
         routes = _routes(status)
         self._texts = {
             backend.name: self._text(backend) for backend in status.desired.backends.values()
         }
-        idle = status.desired.idle_apps()
-        made = (
-            self._entry(app_id, backends.get(app_id, []), routes, problems.get(app_id, []))
-            for app_id in sorted(backends.keys() | problems.keys() | idle.keys())
+        idle, hosts = status.desired.idle_apps(), status.desired.hosts
+        troubled = {problem.app_id for problem in status.desired.problems}
+        return tuple(
+            self._entry(
+                Entry(app_id, idle=idle.get(AppId(app_id), ""), asked=hosts.get(app_id, ())),
+                backends.get(app_id, []),
+                routes,
+                blamed.get(app_id, []),
+            )
+            for app_id in sorted(backends.keys() | troubled | idle.keys())
         )
-        return tuple(attrs.evolve(each, idle=idle.get(AppId(each.app_id), "")) for each in made)
 
     def _entry(
         self,
-        app_id: str,
+        bare: Entry,
         backends: list[Backend],
         routes: Mapping[BackendName, tuple[str, ...]],
-        problems: list[Problem],
+        blamed: list[Problem],
     ) -> Entry:
+        """An app's entry, of what it is without its backends, routes and problems."""
         mine = {backend.name: routes.get(backend.name, ()) for backend in backends}
-        words = [app_id, *(self._texts[name][1] for name in mine)]
+        words = [bare.app_id, *bare.asked, *(self._texts[name][1] for name in mine)]
         words += [route for some in mine.values() for route in some]
-        words += [f"{problem.field} {problem.reason}" for problem in problems]
-        return Entry(
-            app_id,
-            tuple(sorted(backends, key=lambda each: each.name)),
-            mine,
-            tuple(problems),
-            "\n".join(words).lower(),
+        words += [f"{problem.field} {problem.reason}" for problem in blamed]
+        return attrs.evolve(
+            bare,
+            backends=tuple(sorted(backends, key=lambda each: each.name)),
+            routes=mine,
+            problems=tuple(each for each in blamed if not each.notice),
+            notices=tuple(each for each in blamed if each.notice),
+            text="\n".join(words).lower(),
         )
 
     def _text(self, backend: Backend) -> tuple[Backend, str]:

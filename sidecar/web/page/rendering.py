@@ -16,13 +16,14 @@ from markupsafe import Markup
 
 from sidecar.explain.values import Explanation
 from sidecar.reconcile.status import Status
-from sidecar.web.page.view import KINDS, Asked, Page, Totals
+from sidecar.web.page.view import KINDS, Asked, Page, Plans, Totals, plans
 
 _NONE = "\u2013"
 _DIGEST = 8
 _LONG = 28  # characters
 _CYCLES_SHOWN = 12
 _PROBLEMS_SHOWN = 100
+_NOTICES_SHOWN = 30
 
 
 @attrs.frozen
@@ -47,6 +48,19 @@ class Shown:
     poll: float = 0.0
     """Seconds between fetches where no events are followed."""
 
+    @property
+    def plans(self) -> tuple[Plans, ...]:
+        """The last plans, equal ones that follow each other as one."""
+        return plans(self.status.history.cycles)
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What the head counts: problems, and apps that no server serves."""
+        t = self.totals
+        problems = f"{t.problems} problem{'s' if t.problems != 1 else ''}"
+        down = f"{t.down} app{'s' if t.down != 1 else ''} down"
+        return tuple(text for count, text in ((t.problems, problems), (t.down, down)) if count)
+
 
 class Rendering:
     """Renders for several threads."""
@@ -63,7 +77,11 @@ class Rendering:
             moment=_moment, explained=_explained, number=_number, took=_took, breakable=_breakable
         )
         self._environment.globals.update(
-            link=link, KINDS=KINDS, CYCLES=_CYCLES_SHOWN, PROBLEMS=_PROBLEMS_SHOWN
+            link=link,
+            KINDS=KINDS,
+            CYCLES=_CYCLES_SHOWN,
+            PROBLEMS=_PROBLEMS_SHOWN,
+            NOTICES=_NOTICES_SHOWN,
         )
 
     def whole(self, shown: Shown) -> bytes:

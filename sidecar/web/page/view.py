@@ -1,16 +1,17 @@
 """What the page shows, as frozen values made from a status and from what HAProxy counts."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from sidecar.desired.model import Backend
+from sidecar.desired.model import Backend, BackendName
 from sidecar.explain.facts import Load, Scene
 from sidecar.explain.servers import servers as servers_told
 from sidecar.explain.values import ServerTold
 from sidecar.reconcile.evidence import scene_of
 from sidecar.reconcile.narration import by_reason
-from sidecar.reconcile.status import Status
+from sidecar.reconcile.status import CycleTold, Status
 from sidecar.web.page.catalogue import Catalogue, Entry
 from sidecar.web.page.sampler import KEPT, Samples, Series
 from sidecar.web.page.sparkline import area, points
@@ -79,6 +80,7 @@ class AppShown:
     backends: tuple[BackendShown, ...] = ()
     is_open: bool = False
     idle: str = ""
+    notices: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -89,8 +91,18 @@ class Totals:
     ready: int
     wanted: int
     problems: int
+    down: int
+    """Apps that want servers and have none in rotation."""
     rates: Plot
     streams: Plot
+
+
+@attrs.frozen
+class Plans:
+    """Plans that say the same and follow each other: the last one, and how many they are."""
+
+    last: CycleTold
+    times: int
 
 
 @attrs.frozen
@@ -107,11 +119,13 @@ def totals(catalogue: Catalogue, samples: Samples) -> Totals:
     """What the head of the page says."""
     backends = {each.name: each for entry in catalogue.entries for each in entry.backends}
     series = [_series(each, catalogue, samples) for each in backends.values()]
+    ready = {name: _ready(each, catalogue, samples) for name, each in backends.items()}
     return Totals(
-        sum(bool(entry.backends) for entry in catalogue.entries),
-        sum(_ready(each, catalogue, samples) for each in backends.values()),
+        len(catalogue.entries),
+        sum(ready.values()),
         sum(_wanted(each) for each in backends.values()),
         sum(len(entry.problems) for entry in catalogue.entries),
+        sum(_is_down(entry, ready, catalogue) for entry in catalogue.entries),
         _plot([each.rates for each in series]),
         _plot([each.streams for each in series]),
     )
@@ -130,6 +144,12 @@ def page(asked: Asked, catalogue: Catalogue, status: Status, samples: Samples) -
         pages,
         len(found),
     )
+
+
+def plans(cycles: Sequence[CycleTold]) -> tuple[Plans, ...]:
+    """Cycles, the newest first; those that say the same and follow each other are one."""
+    groups = (list(some) for _, some in itertools.groupby(cycles, key=lambda each: each.what))
+    return tuple(Plans(some[0], len(some)) for some in groups)
 
 
 def watched(asked: Asked, catalogue: Catalogue) -> list[str]:
@@ -189,10 +209,11 @@ def _app(
     ready = sum(_ready(each, catalogue, samples) for each in entry.backends)
     wanted = sum(_wanted(each) for each in entry.backends)
     is_open = entry.app_id in asked.open and bool(entry.backends)
+    routes = (route for each in entry.backends for route in entry.routes.get(each.name, ()))
     return AppShown(
         entry.app_id,
         _state(entry, ready, wanted, catalogue),
-        tuple(route for each in entry.backends for route in entry.routes.get(each.name, ())),
+        tuple(routes) if entry.backends else entry.asked,
         tuple(each.port for each in entry.backends),
         ready,
         wanted,
@@ -207,7 +228,13 @@ def _app(
         else (),
         is_open,
         entry.idle,
+        tuple(f"{notice.field}: {notice.reason}" for notice in entry.notices),
     )
+
+
+def _is_down(entry: Entry, ready: Mapping[BackendName, int], catalogue: Catalogue) -> bool:
+    up = sum(ready[each.name] for each in entry.backends)
+    return _state(entry, up, sum(map(_wanted, entry.backends)), catalogue) == "down"
 
 
 def _state(entry: Entry, ready: int, wanted: int, catalogue: Catalogue) -> str:

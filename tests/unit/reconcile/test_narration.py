@@ -96,10 +96,14 @@ def test_waiting_servers_are_told() -> None:
 @pytest.mark.parametrize(
     ("steps", "words"),
     [
-        pytest.param((), "nothing but notes", id="nothing"),
+        pytest.param((), "only the sidecar's own notes", id="nothing"),
         pytest.param((AddServer("b", a_server()), EnableServer("b", S1)), "1 x server in", id="in"),
-        pytest.param((AddEntry(SERVER_LEDGER, "b/s1", "-"),), "nothing but notes", id="ledger"),
-        pytest.param((SetEntry(BACKEND_LEDGER, "b", "- - 0 a"),), "nothing but notes", id="free"),
+        pytest.param(
+            (AddEntry(SERVER_LEDGER, "b/s1", "-"),), "only the sidecar's own notes", id="ledger"
+        ),
+        pytest.param(
+            (SetEntry(BACKEND_LEDGER, "b", "- - 0 a"),), "only the sidecar's own notes", id="free"
+        ),
         pytest.param(
             (AddEntry("domain2backend.map", "h", "b"), SetEntry("app2backend.map", "/a", "b")),
             "2 x route set",

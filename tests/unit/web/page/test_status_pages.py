@@ -15,6 +15,7 @@ from sidecar.errors import UsageError
 from sidecar.explain.values import AppTold, Explanation
 from sidecar.haproxy.runtime import RuntimeApi
 from sidecar.marathon.schema import App
+from sidecar.plan.observed import Observed
 from sidecar.reconcile.explainer import BusyError
 from sidecar.reconcile.holding import Hold
 from sidecar.reconcile.status import CycleTold, Freshness, History, Reloads, ReloadTold, Status
@@ -60,6 +61,19 @@ def ask(status: Status, path: str = "/", accept: str = "text/html", **query: str
     sampler = Sampler(nobody, threading.Event())
     pages = StatusPages(Published(status), sampler, explain, lambda: {"credentials": ""})
     return pages.pages()[path](Request(path, query, accept))
+
+
+def html_of(status: Status, **query: str) -> str:
+    """The page itself."""
+    return ask(status, **query).body.decode()
+
+
+def unusable(status: Status, backend: str) -> Observed:
+    """What was observed, with all servers of a backend failing."""
+    assert status.observed is not None
+    there = status.observed.backends
+    failing = {name: attrs.evolve(each, usable=False) for name, each in there[backend].items()}
+    return attrs.evolve(status.observed, backends={**there, backend: failing})
 
 
 def rows(answer: Answer) -> list[str]:
@@ -224,6 +238,67 @@ def test_the_head_says_in_a_word_how_things_are(fields: dict[str, Any], said: st
     assert said in html
     if "file_trouble" in fields:
         assert "the disk is full" in html
+
+
+def test_the_head_is_not_green_while_there_are_problems_or_apps_that_are_down() -> None:
+    """It counts both: amber for problems alone, red where an app has no server in rotation."""
+    bad, good = web("/bad", 10003, MODE="neither"), web("/good", 10000)
+    troubled = a_status(bad, good)
+
+    assert '<span class="badge partly">In step; 1 problem</span>' in html_of(troubled)
+    down = html_of(attrs.evolve(troubled, observed=unusable(troubled, "good_10000")))
+    assert '<span class="badge down">In step; 1 problem, 1 app down</span>' in down
+    fine = a_status(good)
+    down = html_of(attrs.evolve(fine, observed=unusable(fine, "good_10000")))
+    assert '<span class="badge down">In step; 1 app down</span>' in down
+
+
+def test_the_tile_counts_the_apps_that_the_table_has() -> None:
+    """Also those that are not served or scaled to zero."""
+    off = an_app("/off", service_ports=(10002,), instances=0)
+    html = html_of(a_status(web("/web", 10000), web("/bad", 10003, MODE="neither"), off))
+
+    assert '<h2>Apps</h2><p class="big">3</p>' in html
+    assert '<p class="dim">3 apps</p>' in html
+
+
+def test_notices_are_on_the_page_and_do_not_count_in_its_head() -> None:
+    """A misspelt label takes nothing away; it is found, and told where its app is open."""
+    status = a_status(web("/web", 10000, STICKEY="true"), web("/blog", 10001))
+    html = html_of(status)
+
+    assert "In step with Marathon" in html
+    assert 'Notices <span class="count">1</span>' in html
+    assert "<code>HAPROXY_0_STICKEY</code> is not read" in html
+    assert rows(ask(status, q="stickey")) == ["/web"]
+    assert '<p class="dim">HAPROXY_0_STICKEY: is not read' in html_of(status, open="/web")
+
+
+def test_equal_plans_that_follow_each_other_are_one_with_their_number() -> None:
+    """The newest says when and how long."""
+    said = [(9.0, "a"), (8.0, "a"), (7.0, "b"), (6.0, "a")]
+    cycles = tuple(CycleTold(at, what, 1, 0.002, 0.0033) for at, what in said)
+    html = html_of(a_status(history=History(cycles)))
+
+    section = html[html.index("Last plans") : html.index("Reloads <span")]
+    assert re.findall(r"<li>(.)(?: <span class=\"count\">\((\d x)\)</span>)?", section) == [
+        *(("a", "2 x"), ("b", ""), ("a", "")),
+    ]
+    assert "took 2.0 ms" in section
+    assert "event + 3.3 ms</span>" in section
+
+
+def test_an_app_that_is_not_served_shows_the_hosts_that_it_asks_for() -> None:
+    """One looks for it by its host; so too for one without a task."""
+    bad = web("/bad", 10003, MODE="neither", VHOST="bad.test")
+    off = an_app(
+        "/off", labels={"HAPROXY_0_VHOST": "off.test"}, service_ports=(10002,), instances=0
+    )
+    status = a_status(bad, off)
+
+    assert rows(ask(status, q="bad.test")) == ["/bad"]
+    assert rows(ask(status, q="off.test")) == ["/off"]
+    assert '<td class="routes"><span>bad.test</span>' in html_of(status)
 
 
 def test_where_events_are_not_followed_that_is_no_trouble() -> None:
