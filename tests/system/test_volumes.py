@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tests.system.rig import eventually, haproxy_binary, rig, short_folder
 _ROOT = Path(__file__).resolve().parents[2]
 _NOBODY = "http://127.0.0.1:9"
 _WRITTEN_WITHIN = 20.0  # the file follows five seconds after a change
+_WRITTEN_AGAIN = 30.0  # and so long after it could not be written
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -72,24 +73,61 @@ def test_a_volume_that_is_of_no_use_ends_each_role_with_a_sentence_and_code_2(
     assert "Traceback" not in done.stderr
 
 
-def test_apps_come_and_go_while_the_volume_is_full_and_that_is_told() -> None:
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """A volume without room for a while."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A volume that can only be read for a while, whoever opens something there.
+
+    What is open for writing keeps a mount from turning so: this is another mount in its place.
+    """
+    where = str(folder)
+    for options in (["--bind", where], ["-o", "remount,bind,ro"]):
+        subprocess.run(["mount", *options, where], check=True, timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", where], check=True, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "says"),
+    [(full, "No space left on device"), (read_only, "Read-only file system")],
+    ids=["full", "read-only"],
+)
+def test_apps_come_and_go_while_the_volume_is_of_no_use_and_that_is_told(
+    trouble: Callable[[Path], AbstractContextManager[None]], says: str
+) -> None:
     """HAProxy follows; only the file of its next start does not, which the status says."""
     with rig() as mine, mounted(mine.folder, "size=8m"):
         mine.sidecar.start()
         mine.sidecar.until_synced()
         mine.deploy(web("/app", port=mine.ports.service[0]))
-        ballast = mine.folder / "ballast"
-        with ballast.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(b"x" * 4096)
+        with trouble(mine.folder):
+            mine.deploy(web("/more", port=mine.ports.service[1], instances=2))
 
-        mine.deploy(web("/more", port=mine.ports.service[1], instances=2))
+            assert mine.reaches("/more", host="more.test")
+            eventually(
+                lambda: says in mine.sidecar.state()["file_trouble"],
+                "the trouble is told",
+                within=_WRITTEN_WITHIN,
+            )
+        mine.deploy(web("/last", port=mine.ports.service[2]))
 
-        assert mine.reaches("/more", host="more.test")
+        assert mine.reaches("/last", host="last.test")
         eventually(
-            lambda: "No space left on device" in mine.sidecar.state()["file_trouble"],
-            "the trouble is told",
-            within=_WRITTEN_WITHIN,
+            lambda: not mine.sidecar.state()["file_trouble"],
+            "the trouble is over",
+            within=_WRITTEN_WITHIN + _WRITTEN_AGAIN,
         )
-        ballast.unlink()
+        assert "last.test" in (mine.folder / "domain2backend.map").read_text()
         mine.sidecar.stop()
