@@ -132,6 +132,7 @@ def test_an_app_that_fails_to_start_answers_with_the_reason() -> None:
             assert text == "503 Not started: its task failed"
             assert took < 15
         assert asked(rig) == 1
+        eventually(lambda: rig.sidecar.log("not woken"), "the log says so")
         [line] = rig.sidecar.log("not woken")
         assert line["reason"].startswith("its task failed: TASK_FAILED"), line
 
@@ -210,6 +211,7 @@ def test_a_wake_while_marathon_stays_away_ends_with_the_reason() -> None:
 
         assert (status, 5.5 < took < 9) == (503, True)
         assert text.endswith("in time: Marathon does not answer"), text
+        eventually(lambda: rig.sidecar.log("not woken"), "the log says so")
         [line] = rig.sidecar.log("not woken")
         assert line["reason"].startswith("no task in time: Marathon does not answer: "), line
         status, text, _ = ask(rig)
