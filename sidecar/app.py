@@ -103,7 +103,7 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
                 supervisor.wait()
                 leave = settings.leave_haproxy
             finally:
-                _stop(job, supervisor, scribe, leave=leave)
+                _stop(job, supervisor, scribe, leave=leave, why=signals.ended_by)
 
 
 def _start(job: Job, supervisor: Supervisor, signals: Signals, listener: Listener | None) -> Scribe:
@@ -289,7 +289,7 @@ def _scaler(job: Job) -> Scaler:
     return scaler
 
 
-def _stop(job: Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool) -> None:
+def _stop(job: Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool, why: str) -> None:
     engine = job.engine
     supervisor.stop()
     scribe.interrupt()
@@ -299,9 +299,9 @@ def _stop(job: Job, supervisor: Supervisor, scribe: Scribe, *, leave: bool) -> N
     if late:
         log.warning("threads did not end in time", threads=", ".join(late))
     if engine.placement.own and engine.is_running() and leave:
-        log.info("HAProxy goes on serving")
+        log.info("HAProxy goes on serving", why=why or "the sidecar ends")
     elif engine.placement.own and engine.is_running():
-        log.info("stopping HAProxy")
+        log.info("stopping HAProxy", why=why)
         engine.stop(grace=job.settings.stop_grace)
     log.info("stopped")
 

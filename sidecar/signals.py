@@ -22,17 +22,21 @@ class Signals:
     def __init__(self) -> None:
         # SimpleQueue.put may be called from a signal handler, a lock may not be taken in one.
         self._wishes: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.ended_by = ""
+        """The signal that asked for the end; empty while none has."""
 
     @contextmanager
     def heeded(self, stop: Callable[[], None]) -> Iterator[None]:
         """Call `stop` on SIGTERM and SIGINT, and note wishes; only the main thread is told."""
+
+        def end(number: int, _: object) -> None:
+            self.ended_by = self.ended_by or signal.Signals(number).name
+            stop()
+
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {
-            number: signal.signal(number, lambda *_: stop())
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
         before |= {
             number: signal.signal(number, lambda *_, wish=wish: self._wishes.put(wish))
             for number, wish in _WISHES.items()
