@@ -86,6 +86,7 @@ def _made(
         others=port.others,
         own_place=port.group is not None,
         waking=port.waking,
+        asleep=port.waking is not None and port.asleep,
         auth=port.locked_by,
     )
 

@@ -16,6 +16,7 @@ from sidecar.desired.labels import PortLabels
 from sidecar.desired.model import Check, Effects, Mode
 
 _SHOWN_ELSEWHERE = frozenset({"VHOST", "PATH", "PORT", "GROUP", "ENABLED"})
+_TIMES = frozenset({"WAKE_TIMEOUT", "SLEEP_AFTER"})
 _NOTHING = PortLabels()
 
 
@@ -29,7 +30,7 @@ def _labels(labels: PortLabels) -> Iterator[tuple[str, str]]:
     for label in LABELS:
         value = getattr(labels, label.field)
         if label.name not in _SHOWN_ELSEWHERE and value != getattr(_NOTHING, label.field):
-            yield label.name, _words(value)
+            yield label.name, f"{_words(value)}{' s' if label.name in _TIMES else ''}"
     for name in sorted(labels.templates):
         yield name, "replaced"
 

@@ -198,6 +198,8 @@ class Backend:
     """Whether templates name it in a frontend; then it has its own place too."""
     waking: Waking | None = None
     """How a request wakes its app, which may have no tasks; None where none does."""
+    asleep: bool = False
+    """Whether its app is scaled to zero, and a request wakes it."""
     auth: Auth | None = None
     """Who may come in, where the agent checks that."""
     plain: "Backend | None" = None
@@ -331,10 +333,18 @@ class Desired:
     """The virtual hosts that the labels of each app name, whether it gets them or not."""
 
     def idle_apps(self) -> dict[AppId, str]:
-        """The apps that have no backend at all, and why."""
-        served = {app_id for backend in self.backends.values() for app_id in backend.app_ids}
+        """The apps that have no task to serve them, and why; some have a backend all the same."""
+        backends = self.backends.values()
+        served = {app_id for backend in backends for app_id in backend.app_ids}
         ports = (each for some in self.idle.values() for each in some)
-        return {each.app_id: each.why for each in ports if each.app_id not in served}
+        found = {each.app_id: each.why for each in ports if each.app_id not in served}
+        waiting = {each.app_id: each.asleep for each in backends if not each.servers}
+        serving = {each.app_id for each in backends if each.servers}
+        return found | {
+            app_id: "asleep; a request wakes it" if asleep else "no task in rotation"
+            for app_id, asleep in waiting.items()
+            if app_id not in serving
+        }
 
     def key_lengths(self, name: MapName) -> tuple[int, ...]:
         """How long the keys of a map of paths are, the longest first."""

@@ -14,13 +14,15 @@ from sidecar.marathon.schema import AppId
 
 def told(app_id: AppId, facts: Facts, scene: Scene) -> AppTold:
     """An app, and everything that keeps it or one of its ports from being served."""
-    reasons = [*_of_app(app_id, facts, scene)]
-    reasons += [
-        f"problem: {each.field}: {each.reason}"
-        for each in scene.desired.problems
-        if each.app_id == app_id
-    ]
+    reasons = [*_of_app(app_id, facts, scene), *problems_of(app_id, scene)]
     return AppTold(app_id, tuple(dict.fromkeys(reasons)))
+
+
+def problems_of(app_id: AppId, scene: Scene) -> Iterator[str]:
+    """What an app asks for and cannot have, a sentence each."""
+    for each in scene.desired.problems:
+        if each.app_id == app_id:
+            yield f"problem: {each.field}: {each.reason}"
 
 
 def _of_app(app_id: AppId, facts: Facts, scene: Scene) -> Iterator[str]:

@@ -97,7 +97,8 @@ def _of_app(asked: OfApp, facts: Facts, scene: Scene, loads: Loads) -> Explanati
     )
     told = tuple(absence.told(app_id, facts, scene) for app_id in apps)
     if shown:
-        answer = f"is served by backend {', '.join(each.name for each in shown)}"
+        serves = "is served by" if _serves(shown) else "has"
+        answer = f"{serves} backend {', '.join(each.name for each in shown)}"
     else:
         reasons = [reason for each in told for reason in each.reasons]
         answer = f"is not served: {reasons[0] if reasons else 'nothing is wanted of it'}"
@@ -134,22 +135,27 @@ def _told(
     backend: Backend, port: PortPart | None, facts: Facts, *, scene: Scene, loads: Loads
 ) -> BackendTold:
     place = servers.place_of(scene, backend.name)
+    found = servers.servers(backend, place, scene, loads)
     return BackendTold(
         backend.name,
         place,
         tuple(backend.app_ids),
         backend.port,
         backend.archetype.name,
-        tuple(servers.treatment(backend, port)),
-        servers.servers(backend, place, scene, loads),
-        tuple(tasks.told(port, facts)) if port else (),
-        wakes=backend.waking is not None and not backend.servers,
+        tuple(servers.treatment(backend, port, scene.doors)),
+        found,
+        tuple(tasks.told(port, facts, found)) if port else (),
+        wakes=backend.asleep and not backend.servers,
+        waits=backend.waking.timeout if backend.waking else 0,
     )
 
 
 def _missing(facts: Facts, scene: Scene, backend: Backend | None) -> Iterator[AppTold]:
-    """The apps that ask for the same, and what keeps them."""
+    """The problems of the apps that are asked, then who asks for the same, and what keeps them."""
     shown = set(backend.app_ids) if backend else set[AppId]()
+    for app_id in sorted(shown):
+        if problems := tuple(absence.problems_of(app_id, scene)):
+            yield AppTold(app_id, problems)
     for app_id in sorted(facts.states.keys() - shown):
         told = absence.told(app_id, facts, scene)
         if told.reasons:
@@ -169,7 +175,12 @@ def _but(shown: tuple[BackendTold, ...]) -> str:
         return "; it is asleep: the request starts a task and waits for it"
     if not shown or _serves(shown):
         return ""
-    return f"; none of its servers takes requests, so HAProxy answers {_NOBODY} or closes"
+    none = "none of its servers takes requests"
+    if waits := max(each.waits for each in shown):
+        if not any(each.servers for each in shown):
+            none = "it is not scaled to zero, and no task of it has come up"
+        return f"; {none}: a request waits up to {waits} s for one, and gets {_NOBODY} then"
+    return f"; {none}, so HAProxy answers {_NOBODY} or closes"
 
 
 def _apps(backend: Backend) -> str:

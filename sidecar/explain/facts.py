@@ -7,6 +7,7 @@ import attrs
 from sidecar.desired.derive import AppState, PortPart, Rules
 from sidecar.desired.model import BackendName, Desired
 from sidecar.desired.routes import Rule
+from sidecar.explain.question import Doors
 from sidecar.marathon.schema import AppId
 from sidecar.plan.observed import Observed
 
@@ -48,6 +49,7 @@ class Scene:
     pods_untold: str = ""
     unmatched: str = "answers 503"
     """What HAProxy does with a request that no rule matches."""
+    doors: Doors = attrs.field(factory=Doors)
 
 
 @attrs.frozen

@@ -6,6 +6,7 @@ from sidecar.desired.derive import PortPart
 from sidecar.desired.labels import PortLabels
 from sidecar.desired.model import Backend, Check, Mode, Server
 from sidecar.explain.facts import Loads, Scene
+from sidecar.explain.question import Doors
 from sidecar.explain.values import ServerTold
 from sidecar.plan.observed import ObservedServer, State
 
@@ -18,7 +19,7 @@ def place_of(scene: Scene, name: str) -> str:
     return next((place for place, row in sorted(rows.items()) if row.owner == name), "")
 
 
-def treatment(backend: Backend, port: PortPart | None) -> Iterator[str]:
+def treatment(backend: Backend, port: PortPart | None, doors: Doors) -> Iterator[str]:
     """What is done with its requests, a sentence each."""
     made = backend.archetype
     yield f"mode {made.mode.value}, balance {made.balance}"
@@ -29,7 +30,7 @@ def treatment(backend: Backend, port: PortPart | None) -> Iterator[str]:
     elif made.check is Check.CONNECT:
         yield "HAProxy checks tasks by connecting"
     if port is not None:
-        yield from _by_labels(port.labels, made.mode)
+        yield from _by_labels(port.labels, made.mode, doors)
     if (waking := backend.waking) is not None:
         tasks = "a task" if waking.instances == 1 else f"{waking.instances} tasks"
         yield f"while it has none, a request starts {tasks} and waits up to {waking.timeout} s"
@@ -42,18 +43,20 @@ def treatment(backend: Backend, port: PortPart | None) -> Iterator[str]:
         yield f"a deployment group: {', '.join(backend.app_ids)}"
 
 
-def _by_labels(labels: PortLabels, mode: Mode) -> Iterator[str]:
+def _by_labels(labels: PortLabels, mode: Mode, doors: Doors) -> Iterator[str]:
     if labels.networks:
         kept_out = "others get 403" if mode is Mode.HTTP else "others are cut off"
         yield f"only {', '.join(map(str, labels.networks))} may come in; {kept_out}"
     if mode is Mode.TCP:
         return
-    if labels.redirect_to_https:
-        yield "requests on port 80 are sent to https (301)"
+    if labels.redirect_to_https and doors.http:
+        yield f"requests on port {doors.http} are sent to https (301)"
     if labels.hsts:
         yield "answers carry Strict-Transport-Security"
-    if labels.auth is not None:
-        yield f"ports 80 and 443 ask for a password (realm {labels.auth.realm})"
+    ports = [str(port) for port in (doors.http, doors.https) if port]
+    if labels.auth is not None and ports:
+        ask = f"ports {' and '.join(ports)} ask" if len(ports) > 1 else f"port {ports[0]} asks"
+        yield f"{ask} for a password (realm {labels.auth.realm})"
     if labels.root_path:
         yield f"a request for / is sent to {labels.root_path} (301)"
     if labels.proxy_path:

@@ -1,6 +1,8 @@
 """Why each task of an app gets requests at one of its service ports, or gets none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import attrs
 
 from sidecar.desired.addresses import (
     ServicePort,
@@ -20,14 +22,26 @@ from sidecar.desired.derive import (
 from sidecar.desired.model import ServerName
 from sidecar.desired.naming import server_name
 from sidecar.explain.facts import Facts
-from sidecar.explain.values import TaskTold
+from sidecar.explain.values import ServerTold, TaskTold
 from sidecar.marathon.schema import Task
 
 _NOT_YET = {"TASK_STAGING", "TASK_STARTING"}
 
 
-def told(port: PortPart, facts: Facts) -> Iterator[TaskTold]:
+def told(port: PortPart, facts: Facts, servers: Sequence[ServerTold]) -> Iterator[TaskTold]:
     """Every task of the apps that a service port is of, by app and id."""
+    out = {each.name: each for each in servers if each.state != "ready"}
+    for task in _placed(port, facts):
+        server = out.get(task.server) if task.rotation else None
+        if server is not None:
+            why = f"server {server.name} is {server.state}: {server.why}"
+            yield attrs.evolve(task, rotation=False, why=why)
+        else:
+            yield task
+
+
+def _placed(port: PortPart, facts: Facts) -> Iterator[TaskTold]:
+    """Where each task has its place, whatever HAProxy says of its server."""
     places = {(where.task, where.host): where for where in port.endpoints}
     for app_id in sorted({port.app_id, *port.others}):
         state = facts.states.get(app_id)

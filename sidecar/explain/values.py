@@ -39,7 +39,10 @@ class ServerTold:
 
 @attrs.frozen
 class TaskTold:
-    """One task of an app: whether it is in rotation (at the server), or why it is not."""
+    """One task of an app: whether it is in rotation (at the server), or why it is not.
+
+    One whose server gets no request for now is not in rotation.
+    """
 
     app: str
     id: str
@@ -55,7 +58,8 @@ class BackendTold:
     """One backend: what it does with requests, its servers, and the tasks behind them.
 
     `place` is the HAProxy backend where it lives: its own, a spare, or empty if none yet. `wakes`
-    says that it has no task, and that a request starts one.
+    says that its app is scaled to zero, and that a request starts a task; `waits` is for how many
+    seconds a request waits where no server takes it, 0 for not at all.
     """
 
     name: str
@@ -67,6 +71,7 @@ class BackendTold:
     servers: tuple[ServerTold, ...] = ()
     tasks: tuple[TaskTold, ...] = ()
     wakes: bool = False
+    waits: int = 0
 
 
 @attrs.frozen

@@ -69,7 +69,7 @@ class Explainer:
         try:
             time.sleep(max(0.0, self._not_before - time.monotonic()))
             facts = self._facts(lambda derivation: facts_of(question, derivation))
-            scene = scene_of(self._published.get())
+            scene = attrs.evolve(scene_of(self._published.get()), doors=self._doors)
             if self._unmatched is not None and isinstance(question, ByHost):
                 unmatched = self._unmatched(question.host, question.path)
                 scene = attrs.evolve(scene, unmatched=unmatched)

@@ -279,7 +279,7 @@ class Scaler:
             self._marathon.scale(app_id, 0)
         except MarathonLockedError:
             return  # somebody changes it just now; another sample will tell
-        log.info("put to sleep", app=app_id, instances=seen.instances)
+        log.info("put to sleep", app=app_id, instances=0, before=seen.instances)
         self._meter.put_to_sleep()
 
     def _is_asked_for(self, app_id: AppId) -> bool:

@@ -128,6 +128,25 @@ def test_an_app_without_a_task_is_there_and_says_so() -> None:
     assert "app /off\n  scaled to zero\napp /web\n  no task in rotation" in text
 
 
+@pytest.mark.parametrize(
+    ("instances", "idle"), [(0, "asleep; a request wakes it"), (1, "no task in rotation")]
+)
+def test_an_app_that_a_request_wakes_says_whether_it_is_asleep(instances: int, idle: str) -> None:
+    """It has a backend all the same; its times have their unit."""
+    labels = {**LABELS, "HAPROXY_0_WAKE": "true", "HAPROXY_0_WAKE_TIMEOUT": "5"}
+    labels |= {"HAPROXY_0_SLEEP_AFTER": "15m"}
+    described = describe(
+        Status(1.0, desired=desired_of([an_app(labels=labels, instances=instances)]))
+    )
+
+    [app] = described["apps"]
+    assert (app["idle"], len(app["backends"])) == (idle, 1)
+    text = list(status_lines(described))
+    assert f"  {idle}" in text
+    assert "    WAKE_TIMEOUT 5 s" in text
+    assert "    SLEEP_AFTER 900 s" in text
+
+
 def test_the_last_cycles_and_reloads_are_told() -> None:
     """What the page shows of the past, for scripts."""
     cycle = CycleTold(2.0, "1 x server in", 3, 0.002, 0.003, ("port: 8",))

@@ -35,7 +35,7 @@ class Entry:
     asked: tuple[str, ...] = ()
     """The hosts that it asks for where it has no backend."""
     idle: str = ""
-    """Why it has no backend, where that is for want of a task."""
+    """Why it has no task, where nothing serves it for that."""
 
 
 @attrs.frozen

@@ -65,7 +65,7 @@ class BackendShown:
 class AppShown:
     """One row: `state` is ready, partly, down, asleep, coming, idle or absent.
 
-    `idle` says why an app has no backend for want of a task.
+    `idle` says why an app has no task.
     """
 
     id: str
@@ -243,7 +243,7 @@ def _state(entry: Entry, ready: int, wanted: int, catalogue: Catalogue) -> str:
     if not any(backend.name in catalogue.places for backend in entry.backends):
         return "coming"
     if not wanted and all(backend.waking is not None for backend in entry.backends):
-        return "asleep"
+        return "asleep" if all(backend.asleep for backend in entry.backends) else "idle"
     if ready >= wanted:
         return "ready"
     return "partly" if ready else "down"

@@ -10,6 +10,7 @@ from sidecar.desired.derive import Rules
 from sidecar.desired.model import MapName, ServerName
 from sidecar.desired.templates.overrides import Overrides
 from sidecar.explain.facts import Load
+from sidecar.explain.question import Doors
 from sidecar.explain.wording import lines
 from sidecar.plan.observed import State
 from tests.builders import a_pod, a_task, an_app, tasks
@@ -322,6 +323,74 @@ def test_an_app_that_a_request_wakes_is_told_to_be_asleep() -> None:
     assert backend.wakes
     assert "while it has none, a request starts a task and waits up to 30 s" in backend.treatment
     assert "scaled to zero after 60 s without a request" in backend.treatment
+
+
+WAKING = {"HAPROXY_0_WAKE": "true", "HAPROXY_0_WAKE_TIMEOUT": "5s"}
+
+
+@pytest.mark.parametrize("asked", ["web.test/", "/wiki", ":10000"])
+def test_a_request_that_waits_for_a_task_that_is_down_is_told_to_wait(asked: str) -> None:
+    """It is served if the task becomes good in time; nothing serves it now."""
+    world = a_world([web("/wiki", labels=WAKING)])
+    told = world.explain(asked, {("wiki_10000", "10_0_0_1_31001"): Load(0, "DOWN", "L4CON")})
+
+    assert not told.served
+    assert told.answer.endswith(
+        "; none of its servers takes requests: a request waits up to 5 s for one, and gets 503 then"
+    )
+
+
+def test_an_app_whose_tasks_crash_is_not_told_to_be_asleep() -> None:
+    """It was woken, or scaled up; requests wait, and nothing says that one is served."""
+    world = a_world([web("/wiki", labels=WAKING, tasks=[], instances=1)])
+    told = world.explain("web.test/")
+
+    assert not told.served
+    assert told.answer.endswith(
+        "; it is not scaled to zero, and no task of it has come up:"
+        " a request waits up to 5 s for one, and gets 503 then"
+    )
+
+
+def test_a_task_whose_server_is_down_is_not_told_to_be_in_rotation() -> None:
+    """Whatever Marathon says of it; an app with no other task is not served."""
+    world = a_world([an_app("/web", tasks=tasks(1))])
+    told = world.explain("/web", {("web_10000", "10_0_0_1_31001"): Load(0, "DOWN", "L4CON")})
+
+    [task] = told.backends[0].tasks
+    assert (task.rotation, task.why) == (
+        False,
+        "server 10_0_0_1_31001 is down: HAProxy's check calls it down: L4CON",
+    )
+    none = "none of its servers takes requests, so HAProxy answers 503 or closes"
+    assert told.answer == f"has backend web_10000; {none}"
+
+
+def test_a_url_tells_the_problems_of_the_app_that_it_leads_to() -> None:
+    """Who asks why a URL does not work asks about the URL."""
+    told = a_world([web("/web", labels={"HAPROXY_0_AUTH": "inner:bob:secret"})]).explain("web.test")
+
+    [app] = told.apps
+    assert app.id == "/web"
+    assert app.reasons[0].startswith("problem: HAPROXY_0_AUTH: ")
+    assert "nobody can come in" in app.reasons[0]
+    assert "secret" not in app.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("doors", "sentence"),
+    [
+        (Doors(8000, 8443), "ports 8000 and 8443 ask for a password (realm inner)"),
+        (Doors(8000, None), "port 8000 asks for a password (realm inner)"),
+    ],
+)
+def test_ports_are_told_by_their_numbers(doors: Doors, sentence: str) -> None:
+    """Where others than 80 and 443 are bound."""
+    labels = {"HAPROXY_0_AUTH": "inner:alice:$5$salt$hash", "HAPROXY_0_REDIRECT_TO_HTTPS": "true"}
+    [backend] = a_world([web("/web", labels=labels)]).explain("web.test", doors=doors).backends
+
+    assert sentence in backend.treatment
+    assert "requests on port 8000 are sent to https (301)" in backend.treatment
 
 
 def test_the_text_shows_the_answer_first_and_then_what_it_rests_on() -> None:

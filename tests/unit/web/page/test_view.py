@@ -48,6 +48,16 @@ def test_an_app_that_waits_for_a_request_is_asleep() -> None:
     assert page(Asked(kind="down"), catalogue, status, Samples()).apps == ()
 
 
+def test_an_app_whose_tasks_do_not_come_up_is_not_asleep() -> None:
+    """It was woken, and nothing serves it."""
+    labels = {"HAPROXY_0_VHOST": "wiki.test", "HAPROXY_0_WAKE": "true"}
+    scene = a_world([an_app("/wiki", labels=labels, instances=1)]).scene
+    status = Status(started=0.0, desired=scene.desired, observed=scene.observed)
+
+    [app] = page(Asked(), Catalogues().of(status), status, Samples()).apps
+    assert (app.state, app.idle) == ("idle", "no task in rotation")
+
+
 def test_what_was_not_counted_has_no_plot() -> None:
     """As in the first second."""
     status = a_status()
