@@ -196,7 +196,7 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
             waking, more = _waking_of(part, form, grouped=deployment is not None)
             problems += more
             closing = _closing_that_form_lacks(app, form, port.index)
-            problems += [_left_out(app.id, name) for name in closing]
+            problems = _with_left_out(app.id, problems, closing)
             unreachable = _pod_misfits(form, port, labels)
             problems += unreachable
             if not (closing or unreachable):
@@ -314,9 +314,15 @@ def _closing_that_form_lacks(app: App, form: App, index: int) -> tuple[str, ...]
     return tuple(name for name in names if app.labels.get(name) and not form.labels.get(name))
 
 
-def _left_out(app_id: AppId, label: str) -> Problem:
-    reason = "cannot be used yet; the port is left out, since it would stand open"
-    return Problem(app_id, label, reason)
+def _with_left_out(
+    app_id: AppId, problems: list[Problem], labels: tuple[str, ...]
+) -> list[Problem]:
+    """The problems with what becomes of a port; one that a label has already is told with it."""
+    wrong = {problem.field: problem.reason for problem in problems if not problem.notice}
+    said = {label: wrong.get(label, "cannot be used yet") for label in labels}
+    others = [each for each in problems if each.field not in said or each.notice]
+    end = "; the port is left out, since it would stand open"
+    return [*others, *(Problem(app_id, label, f"{why}{end}") for label, why in said.items())]
 
 
 def _endpoints(

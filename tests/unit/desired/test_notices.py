@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sidecar.desired.derive import AppPart, AppState, Rules, derive_app, form_problems
 from sidecar.marathon.schema import App, AppId, PortDefinition, Task, TaskId
-from tests.builders import a_pod, part_of
+from tests.builders import a_pod, an_app, part_of, tasks
 
 
 def _part(
@@ -142,3 +142,15 @@ def test_a_last_good_form_does_not_leave_a_port_open_that_is_to_be_closed() -> N
 
     assert part.ports == ()
     assert {problem.field for problem in part.problems} == {"HAPROXY_0_AUTH", "HAPROXY_0_BALANCE"}
+
+
+def test_a_bad_label_that_closes_a_port_is_one_problem() -> None:
+    """It says what is wrong with the label, and what becomes of the port."""
+    good = an_app("/web", service_ports=(10000,), tasks=tasks(1, "/web"))
+    newest = attrs.evolve(good, labels={**good.labels, "HAPROXY_0_AUTH": "nonsense"})
+    [wrong] = form_problems(newest)
+    part = derive_app(AppState(newest, good, (wrong,)), Rules(), {})
+
+    assert part.ports == ()
+    end = "; the port is left out, since it would stand open"
+    assert part.problems == (attrs.evolve(wrong, reason=f"{wrong.reason}{end}"),)
