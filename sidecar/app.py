@@ -95,8 +95,9 @@ def run(settings: Settings, *, ready: Callable[[], None] = lambda: None) -> None
             meter,
         )
         with signals.heeded(supervisor.request_stop):
-            scribe = _start(job, supervisor, signals, front_desk.listener(job))
+            listener = front_desk.listener(job)
             ready()
+            scribe = _start(job, supervisor, signals, listener)
             # Where a thread fails, HAProxy goes on: who starts us again finds it serving.
             leave = True
             try:
@@ -155,7 +156,7 @@ def _say_what_limits(settings: Settings) -> None:
         log.warning(
             "maxconn is left to HAProxy: the open-files limit is too low or not known",
             asked=settings.maxconn,
-            most=most,
+            surely_allowed=most,
         )
     if most is not None and most < _FEW_CONNECTIONS:
         log.warning("the open-files limit leaves HAProxy few connections", limit=open_files())
@@ -171,6 +172,7 @@ def _start_answering(
     supervisor.start("agent", agent.run, interrupt=agent.interrupt)
     supervisor.start("control", control.run, interrupt=control.interrupt)
     if listener is not None:
+        log.info("pages", at=listener.url, paths=" ".join(listener.paths))
         supervisor.start("pages", listener.run, interrupt=listener.interrupt)
         supervisor.start("sampler", job.sampler.run, interrupt=job.sampler.interrupt)
 

@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 it failed, 2 wrong arguments or a state folder that cannot be used.
 """
 
-import contextlib
 import functools
 import json
 import sys
@@ -21,7 +20,6 @@ from sidecar.desired.model import Problem
 from sidecar.dropin import command as dropin
 from sidecar.dropin.manual import chapters, manual
 from sidecar.errors import SidecarError, UsageError
-from sidecar.marathon.schema import AppId
 from sidecar.reconcile.explainer import BusyError
 from sidecar.settings import Option, Settings, completed, flag, options, variable
 from sidecar.signals import ignore_wishes
@@ -234,16 +232,19 @@ def _read_settings(words: Sequence[str], defaults: Mapping[str, Any]) -> Setting
 @_with_settings(_reading)
 @click.option("--skeleton", is_flag=True, help="Without apps: Marathon is not asked.")
 @click.option("--write", is_flag=True, help="Into the state folder, instead of to the screen.")
-def render(settings: Settings, *, skeleton: bool, write: bool) -> None:
+@click.pass_context
+def render(context: click.Context, settings: Settings, *, skeleton: bool, write: bool) -> None:
     """Show the configuration and the maps for the apps that Marathon has now.
 
-    Problems of apps are told on standard error.
+    Problems of apps are told on standard error. Settings that are not given are those of the
+    sidecar that runs in the state folder, if one does.
     """
+    settings, running = _as_running(context, settings)
     if write:
-        for path in inspection.write(settings, skeleton=skeleton):
+        for path in inspection.write(settings, skeleton=skeleton, running=running):
             click.echo(str(path))
         return
-    rendered, problems = inspection.rendered(settings, skeleton=skeleton)
+    rendered, problems = inspection.rendered(settings, skeleton=skeleton, running=running)
     for name, text in inspection.shown(rendered).items():
         click.echo(f"# ---- {name}\n{text}")
     for problem in problems:
@@ -258,15 +259,9 @@ def plan(context: click.Context, settings: Settings) -> None:
 
     Settings that are not given are those of the sidecar that runs in the state folder, if one does.
     """
-    refused: Mapping[AppId, str] = {}
-    busy: Mapping[int, str] = {}
-    with contextlib.suppress(NotRunningError):
-        running = ask(settings, "GET", "/state")
-        settings = completed(settings, _chosen(context), running["settings"])
-        refused = inspection.refused(running)
-        busy = inspection.left_out(running)
-    found = inspection.planned(settings, refused, busy)
-    for line in inspection.left_out_lines(busy):
+    settings, running = _as_running(context, settings)
+    found = inspection.planned(settings, running)
+    for line in inspection.left_out_lines(running.busy):
         click.echo(line)
     for problem in found.problems:
         click.echo(_said(problem))
@@ -276,6 +271,16 @@ def plan(context: click.Context, settings: Settings) -> None:
         click.echo(f"reload: {reason}")
     if not (found.commands or found.reasons):
         click.echo("nothing: HAProxy is as it should be")
+
+
+def _as_running(context: click.Context, settings: Settings) -> tuple[Settings, inspection.Running]:
+    """What is not given as the sidecar has it that runs in the state folder, and what it knows."""
+    try:
+        state = ask(settings, "GET", "/state")
+    except NotRunningError:
+        return settings, inspection.NOT_RUNNING
+    known = completed(settings, _chosen(context), state["settings"])
+    return known, inspection.running(state)
 
 
 @main.command(short_help="Show apps, servers, problems, reloads, freshness.")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import structlog
 
 from sidecar import assembly
 from sidecar.explain.question import Doors
@@ -24,8 +23,6 @@ from sidecar.web.listener import Listener
 from sidecar.web.metrics import StatusCollector, metrics_pages
 from sidecar.web.page.status_pages import StatusPages
 from sidecar.web.pages import Pages
-
-log = structlog.get_logger("sidecar")
 
 
 def control(job: Job, scaler: Scaler) -> ControlServer:
@@ -62,10 +59,7 @@ def listener(job: Job) -> Listener | None:
     if not settings.web_port:
         return None
     job.meter.registry.register(StatusCollector(job.published, polls=bool(settings.poll)))
-    pages = _pages(job)
-    taken = Listener(settings.web_bind, settings.web_port, pages)
-    log.info("pages", at=taken.url, paths=" ".join(sorted(pages)))
-    return taken
+    return Listener(settings.web_bind, settings.web_port, _pages(job))
 
 
 def _pages(job: Job) -> Pages:

@@ -32,7 +32,7 @@ from sidecar.reconcile.asking import Asking
 from sidecar.reconcile.cycle import Cycle
 from sidecar.reconcile.derivation import Derivation
 from sidecar.reconcile.engine import files_of
-from sidecar.reconcile.narration import by_reason, in_short
+from sidecar.reconcile.narration import in_short, left_out
 from sidecar.reconcile.resolve import look_up
 from sidecar.settings import Settings
 from sidecar.side_files import write_side_files
@@ -52,26 +52,49 @@ class Planned:
     problems: tuple[Problem, ...]
 
 
-def rendered(settings: Settings, *, skeleton: bool) -> tuple[Rendered, tuple[Problem, ...]]:
+@attrs.frozen
+class Running:
+    """What a sidecar that runs found out: apps whose raw text HAProxy refuses, ports it lacks."""
+
+    refused: Mapping[AppId, str] = attrs.field(factory=dict)
+    busy: Mapping[int, str] = attrs.field(factory=dict)
+
+
+NOT_RUNNING = Running()
+
+
+def running(state: Mapping[str, Any]) -> Running:
+    """The same, by its status."""
+    return Running(_refused(state), _without_ports(state))
+
+
+def rendered(
+    settings: Settings, *, skeleton: bool, running: Running = NOT_RUNNING
+) -> tuple[Rendered, tuple[Problem, ...]]:
     """What HAProxy would start from, but for certificates, and which apps have problems."""
-    wanted = _wanted(settings, skeleton=skeleton)
-    return _render(settings, wanted), (*wanted.problems, *wanted.notices)
+    wanted = _wanted(settings, running, skeleton=skeleton)
+    return _render(settings, wanted, running), (*wanted.problems, *wanted.notices)
 
 
-def _wanted(settings: Settings, *, skeleton: bool) -> Desired:
+def _wanted(settings: Settings, running: Running, *, skeleton: bool) -> Desired:
     check(settings)
     if skeleton:
         return Desired(overrides=assembly.templates(settings).current)
-    return _derivation(settings).desired(_ports(settings, assembly.layout(settings)), {})
+    derivation = _derivation(settings)
+    derivation.refuse(running.refused)
+    derivation.update(running.refused)
+    ports = _ports(settings, assembly.layout(settings), running)
+    return derivation.desired(ports, {})
 
 
-def _render(settings: Settings, desired: Desired) -> Rendered:
+def _render(settings: Settings, desired: Desired, running: Running) -> Rendered:
     layout = assembly.layout(settings)
     bound = (read_ranges(settings.service_ports) | desired.service_ports) - layout.reserved
+    bound -= frozenset(running.busy)
     return assembly.renderer(settings).render(desired, attrs.evolve(layout, bound=bound))
 
 
-def refused(state: Mapping[str, Any]) -> dict[AppId, str]:
+def _refused(state: Mapping[str, Any]) -> dict[AppId, str]:
     """The apps whose raw configuration HAProxy refuses, by the status of a running sidecar."""
     return {
         AppId(problem["app"]): problem["reason"]
@@ -85,15 +108,17 @@ def shown(files: Rendered) -> dict[str, str]:
     return {CONFIG_FILE: files.text, **files.maps}
 
 
-def write(settings: Settings, *, skeleton: bool) -> tuple[Path, ...]:
+def write(
+    settings: Settings, *, skeleton: bool, running: Running = NOT_RUNNING
+) -> tuple[Path, ...]:
     """Write what HAProxy would start from into the state folder; the files that changed."""
     folder = Path(settings.state_dir)
     if not folder.is_dir():
         raise UsageError(f"the state folder {folder} does not exist; make it, or give --state-dir")
-    desired = _wanted(settings, skeleton=skeleton)
+    desired = _wanted(settings, running, skeleton=skeleton)
     desired = attrs.evolve(desired, certificates=_certificates(settings))
     write_side_files(settings)
-    config, result = folder / CONFIG_FILE, _render(settings, desired)
+    config, result = folder / CONFIG_FILE, _render(settings, desired, running)
     return write_all({**files_of(result, folder), config: result.text}, config=config)
 
 
@@ -102,27 +127,19 @@ def _certificates(settings: Settings) -> tuple[Certificate, ...]:
     return choose(CertificateFiles(paths).first().good.items())
 
 
-def left_out(state: Mapping[str, Any]) -> dict[int, str]:
+def _without_ports(state: Mapping[str, Any]) -> dict[int, str]:
     """The service ports that a running sidecar does without, and why, by its status."""
     return {int(port): why for port, why in state["busy_ports"].items()}
 
 
 def left_out_lines(busy: Mapping[int, str]) -> Iterator[str]:
     """The same for people."""
-    for why, ports in by_reason(busy).items():
-        several = not ports.isdecimal()
-        yield f"service port{'s' * several} {ports} left out: {'each' if several else 'it'} {why}"
+    for ports, why in left_out(busy):
+        yield f"service port{'' if ports.isdecimal() else 's'} {ports} left out: {why}"
 
 
-def planned(
-    settings: Settings,
-    refused: Mapping[AppId, str] | None = None,
-    busy: Mapping[int, str] | None = None,
-) -> Planned:
-    """What a sidecar that starts now would do.
-
-    If HAProxy refuses the raw configuration of the apps `refused`, and without the ports `busy`.
-    """
+def planned(settings: Settings, running: Running = NOT_RUNNING) -> Planned:
+    """What a sidecar that starts now would do, or one that knows what `running` does."""
     check(settings)
     layout = assembly.layout(settings)
     where = assembly.placement(settings)
@@ -130,11 +147,10 @@ def planned(
     observed, can = cycle.observe(), cycle.capabilities
     derivation = _derivation(settings)
     derivation.remember(observed)
-    derivation.refuse(refused or {})
+    derivation.refuse(running.refused)
     derivation.update(derivation.snapshot.app_ids())
-    ports = attrs.evolve(_ports(settings, layout), busy=busy or {})
     desired = attrs.evolve(
-        derivation.desired(ports, observed.incumbents()),
+        derivation.desired(_ports(settings, layout, running), observed.incumbents()),
         certificates=_certificates(settings),
     )
     found = plan(
@@ -215,7 +231,7 @@ def status_lines(state: Mapping[str, Any], down: Down = frozenset()) -> Iterator
         yield f"HELD: a full fetch, since {state['held']['reason']}; `mlb-sidecar release` uses it"
     for path, why in state["certificates"]["troubles"].items():
         yield f"PROBLEM: certificate {path}: {why}"
-    yield from left_out_lines(left_out(state))
+    yield from left_out_lines(_without_ports(state))
     for problem in state["problems"]:
         yield f"PROBLEM: app {problem['app']}: {problem['field']}: {problem['reason']}"
     for notice in state["notices"]:
@@ -273,9 +289,10 @@ def _derivation(settings: Settings) -> Derivation:
     return derivation
 
 
-def _ports(settings: Settings, layout: Layout) -> PortRules:
+def _ports(settings: Settings, layout: Layout, running: Running) -> PortRules:
     reserved = layout.reserved | assembly.own_ports(settings)
-    return PortRules(assembly.assigned_ports(settings), reserved, hosts_apart=layout.hosts_apart)
+    rules = PortRules(assembly.assigned_ports(settings), reserved, hosts_apart=layout.hosts_apart)
+    return attrs.evolve(rules, busy=running.busy)
 
 
 def _words(step: Step, state_dir: str, capabilities: Capabilities) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import re
 
 from sidecar.errors import UsageError
+from sidecar.marathon.endpoints import endpoint_of
 from sidecar.settings import Settings, flag
 
 _SAFE_PATH = re.compile(r"/[A-Za-z0-9._/@+-]*")
@@ -32,6 +33,8 @@ def check(settings: Settings) -> None:
             raise UsageError(
                 f"{flag(name)} {address!r} must be *, a host, an IPv4 or an [IPv6] address"
             )
+    for url in settings.marathon:
+        endpoint_of(url)
     _check_ports(settings)
     _check_numbers(settings)
     _check_agent(settings)

@@ -26,7 +26,7 @@ from sidecar.haproxy.ports import busy_ports
 from sidecar.haproxy.process import adopt
 from sidecar.limits import check
 from sidecar.plan.ports import read_ranges
-from sidecar.reconcile.narration import by_reason
+from sidecar.reconcile.narration import left_out
 from sidecar.settings import Settings
 
 _FRONTENDS = {"http_port": 8000, "https_port": 8443, "appid_port": 9091, "stats_port": 9090}
@@ -92,8 +92,7 @@ def _with_free_ports(settings: Settings, chosen: frozenset[str]) -> Settings:
         usual = getattr(settings, name)
         port = _free(settings.bind, [usual, *range(start, start + 1000)], taken)
         if port != usual:
-            why = busy_ports(settings.bind, [usual]).get(usual, "is taken")
-            click.echo(f"port {usual} {why}: using {port}")
+            _say_instead(settings.bind, usual, port)
         ports[name] = port
         taken.add(port)
     write_atomically(remembered, json.dumps(ports) + "\n")
@@ -107,8 +106,14 @@ def _with_free_web_port(settings: Settings, chosen: frozenset[str]) -> Settings:
     taken = {getattr(settings, name) for name in _FRONTENDS}
     port = _free(settings.web_bind, _WEB_PORTS, taken)
     if port != settings.web_port:
-        click.echo(f"port {settings.web_port} is taken: using {port}")
+        _say_instead(settings.web_bind, settings.web_port, port)
     return attrs.evolve(settings, web_port=port)
+
+
+def _say_instead(bind: str, usual: int, port: int, *, what: str = "using") -> None:
+    # One that can be bound has gone to another of our own.
+    why = busy_ports(bind, [usual]).get(usual, "is used by another frontend")
+    click.echo(f"port {usual} {why}: {what} {port}")
 
 
 def _free(bind: str, candidates: Sequence[int], taken: set[int]) -> int:
@@ -123,7 +128,7 @@ def _local_marathon() -> Iterator[str]:
     """A Marathon in a process of its own, with the example apps; its URL."""
     port = _free("127.0.0.1", [_MARATHON_PORT, *range(_MARATHON_PORT + 1, 9000)], set())
     if port != _MARATHON_PORT:
-        click.echo(f"port {_MARATHON_PORT} is taken: the local Marathon uses {port}")
+        _say_instead("127.0.0.1", _MARATHON_PORT, port, what="the local Marathon uses")
     command = [sys.executable, "-m", "sidecar.demo.marathon_server"]
     command += ["--port", str(port), "--examples", "--with-parent"]
     # A session of its own: Ctrl-C in the terminal is for the sidecar, which ends it then.
@@ -179,9 +184,8 @@ def _say(settings: Settings, busy: Mapping[int, str], *, local: bool) -> None:
     say(f"  Marathon          {url}")
     say(f"  virtual hosts     {web}   https://{here}:{settings.https_port}")
     say(f"  app ids           http://{here}:{settings.appid_port}   (X-Marathon-App-Id)")
-    say(f"  service ports     {here}:{settings.service_ports}")
-    for why, ports in by_reason(busy).items():
-        say(f"                    but for {ports}: left out, since each {why}")
+    for line in _service_ports(here, settings, busy):
+        say(line)
     say(f"  statistics        http://{here}:{settings.stats_port}/haproxy?stats")
     if settings.web_port:
         own = "127.0.0.1" if settings.web_bind == "*" else settings.web_bind
@@ -194,6 +198,15 @@ def _say(settings: Settings, busy: Mapping[int, str], *, local: bool) -> None:
             say(f"  {told}".rstrip())
     say("  What happens is told here, line by line. Ctrl-C ends it.")
     say("")
+
+
+def _service_ports(here: str, settings: Settings, busy: Mapping[int, str]) -> Iterator[str]:
+    """Which there are, and which are left out."""
+    some = read_ranges(settings.service_ports) - busy.keys()
+    ports = f"{here}:{settings.service_ports}" if some else "none; give others by --service-ports"
+    yield f"  service ports     {ports}"
+    for those, why in left_out(busy):
+        yield f"                    {'but for ' * bool(some)}{those}: left out, since {why}"
 
 
 _TRY = (

@@ -133,7 +133,8 @@ class FolderLock:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             raise StateFolderError(
                 f"the state folder {self._folder.path} is in use by another sidecar"
-                f" (pid {holder or 'unknown'}); stop that one or choose another folder"
+                f" (pid {holder or 'unknown'}); stop that one, or choose another folder by"
+                " --state-dir DIR (make run ARGS='--state-dir DIR')"
             ) from error
         except OSError as error:
             raise StateFolderError(

@@ -1,6 +1,6 @@
 """Says in the log what a cycle did: the plan, its commands, and how long it all took."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import structlog
 
@@ -86,7 +86,7 @@ def narrate_detour(told: str, *, by_master: bool, gone: bool) -> str:
 def narrate_busy(busy: Mapping[int, str], told: Mapping[int, str]) -> Mapping[int, str]:
     """Tell which service ports are left out and why, unless that was `told`; return them."""
     if busy and busy != told:
-        for why, ports in by_reason(busy).items():
+        for ports, why in left_out(busy):
             log.warning("service ports left out", ports=ports, why=why)
     return dict(busy)
 
@@ -160,9 +160,10 @@ def in_short(reasons: Iterable[object]) -> tuple[str, ...]:
     return tuple(shown)
 
 
-def by_reason(busy: Mapping[int, str]) -> Mapping[str, str]:
-    """Ports that are left out, as ranges, by why."""
+def left_out(busy: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    """Ports that are left out, as ranges, each with the sentence that says why."""
     found: dict[str, list[int]] = {}
     for port, why in sorted(busy.items()):
         found.setdefault(why, []).append(port)
-    return {why: write_ranges(ports) for why, ports in found.items()}
+    for why, ports in found.items():
+        yield write_ranges(ports), f"{'it' if len(ports) == 1 else 'each'} {why}"

@@ -57,6 +57,7 @@ class Listener:
         self.port: int = listening.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.port}"
+        self.paths = sorted(pages)
         # Its default would send the name of the program that serves.
         self._loop = Loop(self._application, sockets=[listening], ident=None, **_BOUNDS)
         self.run = self._loop.run

@@ -121,7 +121,7 @@ def test_a_port_that_is_left_out_is_a_problem_and_no_reason_for_a_reload(
     busy = {other: "is in use by another process"}
 
     asked = inspection.planned(settings)
-    found = inspection.planned(settings, busy=busy)
+    found = inspection.planned(settings, inspection.Running(busy=busy))
 
     assert f"port: service port {other} is not bound" in asked.reasons
     assert not [reason for reason in found.reasons if reason.startswith("port: ")]
@@ -139,13 +139,13 @@ def test_what_haproxy_refuses_is_no_reason_for_a_reload(
     bad = the_app(wheel, 31003, HAPROXY_0_BIND_OPTIONS="no-such-word")
     bad |= {"id": "/bad", "portDefinitions": [{"port": number}]}
     settings = attrs.evolve(wheel.settings, marathon=(marathon(the_app(wheel, 31001), bad),))
-    state = {"problems": [
+    state = {"busy_ports": {}, "problems": [
         {"app": "/bad", "field": "configuration", "reason": "HAProxy refuses it: no-such-word"},
         {"app": "/web", "field": "HAPROXY_0_MODE", "reason": "is neither"},
     ]}  # fmt: skip
 
     assert inspection.planned(settings).reasons
-    found = inspection.planned(settings, inspection.refused(state))
+    found = inspection.planned(settings, inspection.running(state))
     assert (found.reasons, found.commands) == ((), ())
     assert [str(each) for each in found.problems] == [
         "app /bad: configuration: HAProxy refuses it: no-such-word"

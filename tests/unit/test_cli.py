@@ -180,6 +180,7 @@ def test_a_switch_can_be_turned_off_where_a_variable_turns_it_on() -> None:
         pytest.param(("maps", "--state-dir", "a b"), "--state-dir", id="maps"),
         pytest.param(("maps", "nothing.map"), "nothing.map", id="no such map"),
         pytest.param(("demo", "--http-port", "70000"), "--http-port", id="demo"),
+        pytest.param(("run", "--marathon", "127.0.0.1:80"), "127.0.0.1:80", id="no scheme"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_one_sentence_and_code_2(
@@ -296,6 +297,28 @@ def test_a_folder_of_templates_that_is_not_there_is_an_error(folder: Path) -> No
 
 
 HELD = Hold("it would take away all 3 servers", frozenset())
+
+
+def test_what_is_rendered_has_the_settings_of_the_sidecar_that_runs_there(folder: Path) -> None:
+    """And does without the service ports that it leaves out; what is given wins."""
+    told = {
+        "settings": {"bind": "127.0.0.1", "http_port": 8123, "service_ports": "10000-10002"},
+        "problems": [],
+        "busy_ports": {"10001": "is in use by another process"},
+    }
+    server = ControlServer(folder / "sidecar.sock", state=lambda: told, commands={})
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        result = call("render", "--skeleton", "--state-dir", folder)
+        chosen = call("render", "--skeleton", "--state-dir", folder, "--http-port", "8124")
+    finally:
+        server.interrupt()
+        thread.join(10)
+
+    assert "bind 127.0.0.1:8123\n" in result.stdout
+    assert "bind 127.0.0.1:10000,127.0.0.1:10002\n" in result.stdout
+    assert "bind 127.0.0.1:8124\n" in chosen.stdout
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sidecar.explain.facts import Load, Scene
 from sidecar.explain.servers import servers as servers_told
 from sidecar.explain.values import ServerTold
 from sidecar.reconcile.evidence import scene_of
-from sidecar.reconcile.narration import by_reason
+from sidecar.reconcile.narration import left_out
 from sidecar.reconcile.status import CycleTold, Status
 from sidecar.web.page.catalogue import Catalogue, Entry
 from sidecar.web.page.sampler import KEPT, Samples, Series
@@ -184,8 +184,8 @@ def warnings(status: Status, more: Mapping[str, str]) -> Iterator[tuple[str, str
     ):
         if text:
             yield about, text
-    for why, ports in by_reason(status.busy_ports).items():
-        yield f"service ports {ports}", f"left out: {why}"
+    for ports, why in left_out(status.busy_ports):
+        yield f"service port{'' if ports.isdecimal() else 's'} {ports}", f"left out: {why}"
     for text in status.refused_steps:
         yield "HAProxy refused", text
     for path, why in status.certificate_troubles.items():

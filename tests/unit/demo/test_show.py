@@ -190,4 +190,8 @@ def test_service_ports_that_are_taken_are_said_beside_the_others(
     show._say(settings, show._busy_service_ports(settings), local=True)
 
     said = capsys.readouterr().out
-    assert f"but for {taken}: left out, since each is in use by another process" in said
+    assert "service ports     none; give others by --service-ports\n" in said
+    assert f" {taken}: left out, since it is in use by another process" in said
+    free = show._free("127.0.0.1", range(20000, 30000), set())
+    show._say(at(folder, service_ports=f"{free},{taken}"), {taken: "is taken"}, local=True)
+    assert f"but for {taken}: left out, since it is taken" in capsys.readouterr().out

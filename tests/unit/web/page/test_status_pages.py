@@ -379,4 +379,4 @@ def test_service_ports_that_are_left_out_are_a_warning() -> None:
     """With the reason."""
     html = ask(a_status(busy_ports={10007: "is in use by another process"})).body.decode()
 
-    assert "<strong>service ports 10007</strong> left out: is in use by another process" in html
+    assert "<strong>service port 10007</strong> left out: it is in use by another process" in html
