@@ -78,4 +78,13 @@ APP_LABELS: tuple[AppLabel, ...] = (
             change=Change.NONE,
         ),
     ),
+    AppLabel(
+        "HAPROXY_APP_ID",
+        Manual(
+            what="A note that zdd writes: the id of both versions, without a colour.",
+            values="an app id",
+            example="/shop",
+            change=Change.NONE,
+        ),
+    ),
 )

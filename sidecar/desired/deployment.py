@@ -1,8 +1,8 @@
 """What an app says of its place in a deployment group, read from its labels and tasks.
 
 A group is a blue and a green app that stand for one service. The labels are those that zdd writes;
-ALT_PORT and COLOUR among them are zdd's own notes and mean nothing to a balancer. Pods are in no
-group: nobody deploys them so.
+ALT_PORT, COLOUR and APP_ID among them are zdd's own notes and mean nothing to a balancer. Pods are
+in no group: nobody deploys them so.
 """
 
 import re
@@ -18,7 +18,8 @@ GROUP = f"{PREFIX}GROUP"
 _STARTED_AT = f"{PREFIX}STARTED_AT"
 _TARGET = f"{PREFIX}TARGET_INSTANCES"
 _NEW = f"{PREFIX}NEW_INSTANCES"
-KNOWN = frozenset({GROUP, _STARTED_AT, _TARGET, _NEW, f"{PREFIX}ALT_PORT", f"{PREFIX}COLOUR"})
+_NOTES = frozenset({f"{PREFIX}ALT_PORT", f"{PREFIX}COLOUR", "HAPROXY_APP_ID"})
+KNOWN = frozenset({GROUP, _STARTED_AT, _TARGET, _NEW, *_NOTES})
 
 _NAME = re.compile(
     r"/?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)*"

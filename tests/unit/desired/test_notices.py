@@ -113,6 +113,7 @@ def test_a_label_name_with_odd_characters_is_shown_in_one_line() -> None:
 def test_labels_that_zdd_writes_for_itself_are_known() -> None:
     """They do nothing here; for a pod all those about deployments mean nothing."""
     labels = {"HAPROXY_DEPLOYMENT_ALT_PORT": "10001", "HAPROXY_DEPLOYMENT_COLOUR": "blue"}
+    labels["HAPROXY_APP_ID"] = "shop"
 
     assert _part(labels).problems == ()
     pod = a_pod(labels={"HAPROXY_0_PORT": "10200", **labels})

@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.desired.notices import notices_of
+from sidecar.marathon.schema import App, AppId, PortDefinition
 from sidecar.zdd import definitions
 from sidecar.zdd.definitions import Json, Sizes, check, in_order, next_app
 from sidecar.zdd.errors import ArgumentError, MissingFieldError
@@ -46,6 +48,15 @@ def test_the_first_app_is_blue_at_its_own_port() -> None:
         "HAPROXY_DEPLOYMENT_COLOUR": "blue",
         "HAPROXY_DEPLOYMENT_STARTED_AT": "2026-01-02T03:04:05",
     }
+
+
+def test_no_label_of_what_is_deployed_is_told_as_one_that_nobody_reads() -> None:
+    """Of both colours, also with the weight of a canary."""
+    last = deployed()
+    for app in (last, deployed(Sizes(new=1, weight="10"), last)):
+        [port] = (PortDefinition(each["port"]) for each in app["portDefinitions"])
+        made = App(AppId(app["id"]), labels=app["labels"], port_definitions=(port,))
+        assert notices_of(made) == ()
 
 
 def test_the_next_app_is_green_at_the_other_port_and_known_by_the_first() -> None:
