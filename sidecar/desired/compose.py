@@ -100,6 +100,7 @@ class Composition:
     def put(self, part: AppPart) -> None:
         """Take an app's part in the place of its last one; an empty one takes it out."""
         self._tables.put_hosts(part.app_id, part.hosts)
+        self._idlers.leave_out(part)
         before = self._known_as.pop(part.app_id, None)
         if before is not None:
             self._parts.remove(before, part.app_id)

@@ -5,7 +5,7 @@ for (ports, hosts) is settled in `compose`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 
@@ -34,6 +34,7 @@ from sidecar.desired.labels import (
     idle_labels,
     read_port_labels,
 )
+from sidecar.desired.left_out import LeftOut
 from sidecar.desired.model import Archetype, BackendName, Mode, Problem
 from sidecar.desired.naming import backend_name
 from sidecar.desired.notices import notices_of
@@ -141,6 +142,8 @@ class AppPart:
     deployment: Deployment | None = None
     hosts: tuple[str, ...] = ()
     """The virtual hosts that its labels name, whether it gets them or not."""
+    left_out: tuple[LeftOut, ...] = ()
+    """The ports that it would have, but for its problems."""
 
 
 def form_problems(app: App) -> tuple[Problem, ...]:
@@ -183,26 +186,37 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
     if not _wanted_at_all(app, rules) and (form is None or not _wanted_at_all(form, rules)):
         return AppPart(app.id)
     if form is None:
-        return AppPart(app.id, problems=(*state.problems, *notices_of(app)), hosts=_hosts(app))
+        out = tuple(LeftOut(at.index, said.vhosts, said.paths) for at, said in _wanted(app, rules))
+        return AppPart(app.id, (), (*state.problems, *notices_of(app)), None, _hosts(app), out)
     problems = [*state.problems, *notices_of(app, form)]
     serving = [task.id for task in app.tasks if admitted(task, state, rules)]
     deployment = deployment_of(form, app, serving, state.health)
     ports: list[PortPart] = []
+    left_out: list[LeftOut] = []
+    for port, labels in _wanted(form, rules):
+        part, more = _derive_port(state, form, port, rules=rules, resolved=resolved)
+        problems += more
+        waking, more = _waking_of(part, form, grouped=deployment is not None)
+        problems += more
+        closing = _closing_that_form_lacks(app, form, port.index)
+        problems = _with_left_out(app.id, problems, closing)
+        unreachable = _pod_misfits(form, port, labels)
+        problems += unreachable
+        if closing or unreachable:
+            left_out.append(LeftOut(port.index, labels.vhosts, labels.paths))
+        else:
+            group = deployment.group if deployment else None
+            ports.append(attrs.evolve(part, group=group, waking=waking))
+    told = tuple(sorted(set(problems)))
+    return AppPart(app.id, tuple(ports), told, deployment, _hosts(form), tuple(left_out))
+
+
+def _wanted(form: App, rules: Rules) -> Iterator[tuple[ServicePort, PortLabels]]:
+    """The ports that are to be served, with their labels as far as these can be read."""
     for port in services(form):
         labels, _ = read_port_labels(form.labels, port.index)
         if not port.udp_only and _taken(form, labels, rules):
-            part, more = _derive_port(state, form, port, rules=rules, resolved=resolved)
-            problems += more
-            waking, more = _waking_of(part, form, grouped=deployment is not None)
-            problems += more
-            closing = _closing_that_form_lacks(app, form, port.index)
-            problems = _with_left_out(app.id, problems, closing)
-            unreachable = _pod_misfits(form, port, labels)
-            problems += unreachable
-            if not (closing or unreachable):
-                group = deployment.group if deployment else None
-                ports.append(attrs.evolve(part, group=group, waking=waking))
-    return AppPart(app.id, tuple(ports), tuple(sorted(set(problems))), deployment, _hosts(form))
+            yield port, labels
 
 
 def _hosts(app: App) -> tuple[str, ...]:

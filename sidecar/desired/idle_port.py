@@ -10,7 +10,8 @@ class Idle:
     """A service port that has no task to serve it, as one host, app id or port leads to it.
 
     `asleep` says that its app is scaled to zero. Of a host it has what begins with `prefixes`, in
-    any case if so; all where there are none.
+    any case if so; all where there are none. One that is `left_out` would be served, but for a
+    problem of the app.
     """
 
     backend: str
@@ -19,6 +20,7 @@ class Idle:
     asleep: bool = False
     prefixes: tuple[str, ...] = ()
     any_case: bool = False
+    left_out: bool = False
 
     @property
     def why(self) -> str:

@@ -336,7 +336,7 @@ class Desired:
         """The apps that have no task to serve them, and why; some have a backend all the same."""
         backends = self.backends.values()
         served = {app_id for backend in backends for app_id in backend.app_ids}
-        ports = (each for some in self.idle.values() for each in some)
+        ports = (each for some in self.idle.values() for each in some if not each.left_out)
         found = {each.app_id: each.why for each in ports if each.app_id not in served}
         waiting = {each.app_id: each.asleep for each in backends if not each.servers}
         serving = {each.app_id for each in backends if each.servers}

@@ -78,7 +78,7 @@ def decide(view: RoutingView, asked: Question) -> Route | Cause:
         by_host = asked.app_id is None and asked.port is None
         return Route(found, view.name_at(asked.host, asked.path) if by_host else "")
     if idle is not None:
-        return pages.ASLEEP if idle.asleep else pages.UNUSABLE
+        return _why_idle(idle)
     if not view.synced:
         return pages.STARTING
     if view.held:
@@ -88,6 +88,12 @@ def decide(view: RoutingView, asked: Question) -> Route | Cause:
     if asked.app_id is not None:
         return pages.UNKNOWN_APP
     return pages.UNKNOWN_HOST
+
+
+def _why_idle(idle: Idle) -> Cause:
+    if idle.left_out:
+        return pages.LEFT_OUT
+    return pages.ASLEEP if idle.asleep else pages.UNUSABLE
 
 
 _Place = Callable[[BackendName], str | None]

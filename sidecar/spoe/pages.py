@@ -54,6 +54,13 @@ UNUSABLE = Cause(
 ASLEEP = Cause(
     "scaled-to-zero", "Scaled to zero", "The app is known, and is scaled to no instance.", 503, 30
 )
+LEFT_OUT = Cause(
+    "app-not-served",
+    "Not served",
+    "The app is known, and is not served as long as it asks for what cannot be had.",
+    503,
+    30,
+)
 COMING = Cause(
     "coming", "Not ready yet", "The app is known, and its first task is being brought in.", 503, 1
 )
@@ -67,7 +74,7 @@ HELD = Cause(
 STARTING = Cause(
     "starting", "Starting", "The balancer has not learnt yet which apps there are.", 503, 2
 )
-CAUSES = (UNKNOWN_HOST, UNKNOWN_APP, UNUSABLE, ASLEEP, COMING, HELD, STARTING)
+CAUSES = (UNKNOWN_HOST, UNKNOWN_APP, UNUSABLE, ASLEEP, LEFT_OUT, COMING, HELD, STARTING)
 
 
 def form_for(accept: str) -> Form:

@@ -1,5 +1,6 @@
 """What is answered to a request that HAProxy's maps cannot answer."""
 
+import itertools
 import json
 import time
 
@@ -9,13 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.desired.auth import Auth
+from sidecar.desired.claims import PortRules
+from sidecar.desired.compose import Composition
+from sidecar.desired.derive import AppPart
 from sidecar.desired.model import Desired, MapName
+from sidecar.marathon.schema import AppId
 from sidecar.plan.observed import BACKEND_LEDGER
 from sidecar.spoe import pages
 from sidecar.spoe.decisions import Question, Route, answer, decide, host_of
 from sidecar.spoe.pages import CAUSES, Form, form_for, page
 from sidecar.spoe.view import RoutingView
-from tests.builders import an_app, desired_of, row, tasks
+from tests.builders import an_app, desired_of, part_of, row, tasks
 from tests.haproxy_model import observe
 from tests.rendering import LAYOUT, RENDERER
 
@@ -39,6 +44,45 @@ def test_an_app_that_is_on_its_way_is_not_called_unknown() -> None:
     assert decide(view, Question(host="a.test")) is pages.COMING
     assert decide(view, Question(app_id="/A")) is pages.COMING
     assert decide(view, Question(host="b.test")) is pages.UNKNOWN_HOST
+
+
+def test_an_app_that_a_problem_keeps_out_is_not_called_unknown() -> None:
+    """By its hosts and paths, as far as they can be read, and by its id; others stay unknown."""
+    view = knowing(
+        web("a", labels={"HAPROXY_0_AUTH": "nocolon"}),
+        web("b", labels={"HAPROXY_0_AUTH": "nocolon", "HAPROXY_0_PATH": "/here"}),
+        web("c", labels={"HAPROXY_0_VHOST": "<c>.test"}),
+        web("d", labels={"HAPROXY_0_AUTH": "nocolon", "HAPROXY_GROUP": "internal"}),
+        web("e"),
+        web("f", labels={"HAPROXY_0_AUTH": "nocolon", "HAPROXY_0_VHOST": "e.test"}),
+    )
+
+    assert decide(view, Question(host="a.test")) is pages.LEFT_OUT
+    assert decide(view, Question(app_id="/A")) is pages.LEFT_OUT
+    assert decide(view, Question(host="b.test", path="/here/x")) is pages.LEFT_OUT
+    assert decide(view, Question(host="b.test", path="/else")) is pages.UNKNOWN_HOST
+    assert decide(view, Question(host="c.test")) is pages.UNKNOWN_HOST
+    assert decide(view, Question(host="d.test")) is pages.UNKNOWN_HOST
+    assert decide(view, Question(host="e.test")) is pages.COMING
+    assert view.desired.idle_apps() == {}
+
+
+def test_an_app_that_is_mended_or_breaks_is_told_as_it_is_then() -> None:
+    """Whichever it was before: nothing of the other is left."""
+    good, asleep = web("a"), web("a", 0, instances=0)
+    bad = web("a", labels={"HAPROXY_0_AUTH": "nocolon"})
+    causes = {id(good): pages.COMING, id(asleep): pages.ASLEEP, id(bad): pages.LEFT_OUT}
+
+    for apps in itertools.permutations((good, asleep, bad)):
+        composition = Composition()
+        for app in apps:
+            composition.put(part_of(app))  # type: ignore[arg-type]
+            view = RoutingView(composition.desired(PortRules(), {}), synced=True)
+            assert decide(view, Question(host="a.test")) is causes[id(app)]
+        composition.put(AppPart(AppId("/a")))
+        view = RoutingView(composition.desired(PortRules(), {}), synced=True)
+        assert decide(view, Question(host="a.test")) is pages.UNKNOWN_HOST
+        assert view.desired.idle == {}
 
 
 def test_an_app_without_tasks_is_known_by_host_path_id_and_port() -> None:
