@@ -101,6 +101,7 @@ class Composition:
         """Take an app's part in the place of its last one; an empty one takes it out."""
         self._tables.put_hosts(part.app_id, part.hosts)
         self._idlers.leave_out(part)
+        self._tables.put_off(part.app_id, off=part.off)
         before = self._known_as.pop(part.app_id, None)
         if before is not None:
             self._parts.remove(before, part.app_id)

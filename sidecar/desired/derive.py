@@ -28,13 +28,12 @@ from sidecar.desired.checks import (
 )
 from sidecar.desired.deployment import Deployment, deployment_of, refused_labels
 from sidecar.desired.labels import (
-    CLOSING,
     PortLabels,
     balance_needs_http,
     idle_labels,
     read_port_labels,
 )
-from sidecar.desired.left_out import LeftOut
+from sidecar.desired.left_out import LeftOut, closing_that_form_lacks, with_left_out
 from sidecar.desired.model import Archetype, BackendName, Mode, Problem
 from sidecar.desired.naming import backend_name
 from sidecar.desired.notices import notices_of
@@ -144,6 +143,8 @@ class AppPart:
     """The virtual hosts that its labels name, whether it gets them or not."""
     left_out: tuple[LeftOut, ...] = ()
     """The ports that it would have, but for its problems."""
+    off: bool = False
+    """Whether it is in a group of ours, and all its ports are left out by ENABLED or its lack."""
 
 
 def form_problems(app: App) -> tuple[Problem, ...]:
@@ -184,7 +185,7 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
     if rules.skip_app and app.id[1:] == rules.skip_app:
         return AppPart(app.id)
     if not _wanted_at_all(app, rules) and (form is None or not _wanted_at_all(form, rules)):
-        return AppPart(app.id)
+        return _off(app, rules)
     if form is None:
         out = tuple(LeftOut(at.index, said.vhosts, said.paths) for at, said in _wanted(app, rules))
         return AppPart(app.id, (), (*state.problems, *notices_of(app)), None, _hosts(app), out)
@@ -198,8 +199,8 @@ def derive_app(state: AppState, rules: Rules, resolved: Mapping[str, str]) -> Ap
         problems += more
         waking, more = _waking_of(part, form, grouped=deployment is not None)
         problems += more
-        closing = _closing_that_form_lacks(app, form, port.index)
-        problems = _with_left_out(app.id, problems, closing)
+        closing = closing_that_form_lacks(app, form, port.index)
+        problems = with_left_out(app.id, problems, closing)
         unreachable = _pod_misfits(form, port, labels)
         problems += unreachable
         if closing or unreachable:
@@ -319,26 +320,6 @@ def _pod_misfits(form: App, port: ServicePort, labels: PortLabels) -> tuple[Prob
     return tuple(problems)
 
 
-def _closing_that_form_lacks(app: App, form: App, index: int) -> tuple[str, ...]:
-    """Labels that close a port and that only the newest definition has, which cannot be used.
-
-    A port that is to be closed is not left open by the last good form.
-    """
-    names = [f"HAPROXY_{index}_{name}" for name in CLOSING]
-    return tuple(name for name in names if app.labels.get(name) and not form.labels.get(name))
-
-
-def _with_left_out(
-    app_id: AppId, problems: list[Problem], labels: tuple[str, ...]
-) -> list[Problem]:
-    """The problems with what becomes of a port; one that a label has already is told with it."""
-    wrong = {problem.field: problem.reason for problem in problems if not problem.notice}
-    said = {label: wrong.get(label, "cannot be used yet") for label in labels}
-    others = [each for each in problems if each.field not in said or each.notice]
-    end = "; the port is left out, since it would stand open"
-    return [*others, *(Problem(app_id, label, f"{why}{end}") for label, why in said.items())]
-
-
 def _endpoints(
     state: AppState,
     tasks: list[Task],
@@ -382,8 +363,10 @@ def definition_of(task: Task, state: AppState) -> App:
 
 def _taken(form: App, labels: PortLabels, rules: Rules) -> bool:
     enabled = labels.enabled if labels.enabled is not None else not rules.strict
-    if not enabled:
-        return False
+    return enabled and _is_ours(form, labels, rules)
+
+
+def _is_ours(form: App, labels: PortLabels, rules: Rules) -> bool:
     if "*" in rules.groups:
         return True
     groups = labels.groups or read_groups(form.labels.get("HAPROXY_GROUP", ""))
@@ -395,3 +378,12 @@ def _wanted_at_all(app: App, rules: Rules) -> bool:
     return any(
         _taken(app, read_port_labels(app.labels, port.index)[0], rules) for port in services(app)
     )
+
+
+def _off(app: App, rules: Rules) -> AppPart:
+    """An app of which no port is taken; one of ours is known, with what its ENABLED lacks."""
+    ports = (port.index for port in services(app) if not port.udp_only)
+    ours = any(_is_ours(app, read_port_labels(app.labels, port)[0], rules) for port in ports)
+    notices = notices_of(app) if ours else ()
+    told = tuple(notice for notice in notices if notice.field.endswith("_ENABLED"))
+    return AppPart(app.id, problems=told, off=ours)

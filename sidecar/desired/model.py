@@ -332,6 +332,9 @@ class Desired:
     hosts: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     """The virtual hosts that the labels of each app name, whether it gets them or not."""
 
+    off: frozenset[AppId] = frozenset()
+    """The apps of which ENABLED leaves all ports out."""
+
     def idle_apps(self) -> dict[AppId, str]:
         """The apps that have no task to serve them, and why; some have a backend all the same."""
         backends = self.backends.values()
@@ -340,6 +343,7 @@ class Desired:
         found = {each.app_id: each.why for each in ports if each.app_id not in served}
         waiting = {each.app_id: each.asleep for each in backends if not each.servers}
         serving = {each.app_id for each in backends if each.servers}
+        found |= dict.fromkeys(self.off, "not enabled")
         return found | {
             app_id: "asleep; a request wakes it" if asleep else "no task in rotation"
             for app_id, asleep in waiting.items()

@@ -1,4 +1,4 @@
-"""Labels of an app that nobody reads: misspelt ones, and those of ports that the app does not have.
+"""Labels of an app that say nothing: misspelt ones, those of ports it does not have, odd values.
 
 They take nothing away, so they are notices and no problems. Whoever can label an app may give it
 any number of such labels, of any length: what is told, and what it costs, has a bound.
@@ -15,6 +15,7 @@ from sidecar.desired.deployment import KNOWN
 from sidecar.desired.label_table import LABELS
 from sidecar.desired.labels import TEMPLATE_LABELS
 from sidecar.desired.model import Problem
+from sidecar.desired.readers import odd_switch, read_bool
 from sidecar.marathon.schema import App
 
 _PREFIX = "HAPROXY_"
@@ -25,6 +26,7 @@ _LIKE = 0.8  # of 1, where two names are the same
 _OF_PORTS = frozenset(
     {*(label.name for label in LABELS), *(template.name for template in TEMPLATE_LABELS)}
 )
+_SWITCHES = frozenset(label.name for label in LABELS if label.read is read_bool)
 _OF_APPS = frozenset({*(label.name for label in APP_LABELS), *KNOWN})
 _NAMES = (*sorted(_OF_APPS), *(f"{_PREFIX}0_{name}" for name in sorted(_OF_PORTS)))
 
@@ -66,7 +68,9 @@ def _why(name: str, ports: Sequence[ServicePort], app: App) -> str:
     if label not in _OF_PORTS:
         meant = _meant(f"{_PREFIX}0_{label[:_LONGEST_NAME]}")
         return f"is not read{meant.replace('_0_', f'_{index}_')}"
-    return "is of a port that speaks UDP alone, which is not served" if port.udp_only else ""
+    if port.udp_only:
+        return "is of a port that speaks UDP alone, which is not served"
+    return odd_switch(app.labels[name]) if label in _SWITCHES else ""
 
 
 def _those(ports: Iterable[ServicePort]) -> str:

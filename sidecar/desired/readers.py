@@ -15,6 +15,7 @@ from sidecar.desired.hashes import HOW_TO_MAKE_ONE
 from sidecar.desired.model import Mode
 
 _TRUE = frozenset({"true", "t", "yes", "y"})
+_FALSE = frozenset({"", "false", "f", "no", "n", "off", "0"})
 _HOST = re.compile(
     r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?"
 )
@@ -198,6 +199,13 @@ def read_balance(text: str) -> str:
 def read_bool(text: str) -> bool:
     """True for `true`, `t`, `yes`, `y` in any case; all else is false, as in the original."""
     return text.strip().lower() in _TRUE
+
+
+def odd_switch(text: str) -> str:
+    """Why a switch does not say what it seems to; empty for one that plainly says true or false."""
+    if text.strip().lower() in _TRUE | _FALSE:
+        return ""
+    return f"{short(text)} is none of true, t, yes and y, so it means false"
 
 
 def read_networks(text: str) -> tuple[Network, ...]:

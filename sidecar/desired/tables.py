@@ -23,6 +23,7 @@ from sidecar.desired.model import (
     Value,
 )
 from sidecar.desired.templates.overrides import NO_OVERRIDES, Overrides
+from sidecar.marathon.schema import AppId
 
 
 class Tables:
@@ -40,6 +41,7 @@ class Tables:
         self._auths: dict[BackendName, Auth] = {}
         self._idle: dict[str, tuple[Idle, ...]] = {}
         self._hosts: dict[str, tuple[str, ...]] = {}
+        self._off: dict[AppId, bool] = {}
         self._problems: dict[Hashable, tuple[Problem, ...]] = {}
         self._changed: set[object] = set()
         self._last = Desired()
@@ -58,6 +60,7 @@ class Tables:
         other._auths = dict(self._auths)
         other._idle = dict(self._idle)
         other._hosts = dict(self._hosts)
+        other._off = dict(self._off)
         other._problems = dict(self._problems)
         other._changed = set(self._changed)
         other._last = self._last
@@ -99,6 +102,10 @@ class Tables:
     def put_hosts(self, app_id: str, hosts: tuple[str, ...]) -> None:
         """The virtual hosts that an app's labels name."""
         self._put(self._hosts, app_id, hosts or None, "hosts")
+
+    def put_off(self, app_id: AppId, *, off: bool) -> None:
+        """Whether an app is left out by ENABLED."""
+        self._put(self._off, app_id, off or None, "off")
 
     def put_entries(self, name: MapName, key: str, entries: Mapping[str, Value]) -> None:
         """All entries of a map that hang on a key."""
@@ -151,6 +158,7 @@ class Tables:
             else last.auths,
             idle=dict(self._idle) if "idle" in changed else last.idle,
             hosts=dict(self._hosts) if "hosts" in changed else last.hosts,
+            off=frozenset(self._off) if "off" in changed else last.off,
         )
         self._changed = set()
         return self._last

@@ -81,7 +81,7 @@ class Derivation:
                 continue
             differs = True
             self.composition.put(part)
-            if part.ports or part.problems:
+            if part != AppPart(app_id):
                 self._parts[app_id] = part
             else:
                 del self._parts[app_id]

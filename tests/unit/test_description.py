@@ -128,6 +128,23 @@ def test_an_app_without_a_task_is_there_and_says_so() -> None:
     assert "app /off\n  scaled to zero\napp /web\n  no task in rotation" in text
 
 
+def test_an_app_that_is_not_enabled_is_there_and_says_so() -> None:
+    """One of our groups alone; what ENABLED says to no effect is told too."""
+    apps = [
+        an_app("/no", labels={**LABELS, "HAPROXY_0_ENABLED": "false"}, tasks=tasks(1)),
+        an_app("/on", labels={**LABELS, "HAPROXY_0_ENABLED": "on"}, tasks=tasks(1)),
+        an_app("/other", labels={"HAPROXY_GROUP": "other", "HAPROXY_0_ENABLED": "on"}),
+    ]
+    described = describe(Status(1.0, desired=desired_of(apps)))
+    reason = "'on' is none of true, t, yes and y, so it means false"
+
+    assert described["apps"] == [
+        {"id": "/no", "backends": [], "idle": "not enabled"},
+        {"id": "/on", "backends": [], "idle": "not enabled"},
+    ]
+    assert described["notices"] == [{"app": "/on", "field": "HAPROXY_0_ENABLED", "reason": reason}]
+
+
 @pytest.mark.parametrize(
     ("instances", "idle"), [(0, "asleep; a request wakes it"), (1, "no task in rotation")]
 )

@@ -63,7 +63,7 @@ class Catalogues:
         desired = status.desired
         made_of = (
             *(desired.backends, desired.maps, desired.problems, desired.notices),
-            *(desired.idle, desired.hosts),
+            *(desired.idle, desired.hosts, desired.off),
         )
         with self._lock:
             if not _same(made_of, self._of):

@@ -46,6 +46,22 @@ def test_a_label_that_nobody_reads_is_told_and_takes_nothing_away(name: str, rea
     assert len(part.ports) == 1
 
 
+@pytest.mark.parametrize("name", ["STICKY", "USE_HSTS", "WAKE", "REDIRECT_TO_HTTPS"])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("on", True), ("1", True), ("no way", True), ("true", False), ("Y", False), ("No", False)],
+)
+def test_a_switch_that_seems_to_say_something_else_is_told(
+    name: str,
+    text: str,
+    told: bool,  # noqa: FBT001
+) -> None:
+    """It is false, as in marathon-lb, and nobody would see why."""
+    labels = {f"HAPROXY_0_{name}": text, "HAPROXY_0_VHOST": "web.test"}
+
+    assert any("so it means false" in each.reason for each in _part(labels).problems) is told
+
+
 @pytest.mark.parametrize("name", ["haproxy_exporter", "HAPROXYX", "VIP_0", "HAPROXY_0_VHOST"])
 def test_a_label_that_is_read_or_not_ours_is_not_told(name: str) -> None:
     """Other programs have labels too."""
