@@ -100,7 +100,7 @@ def _quality(parameters: list[str]) -> float:
 
 
 def page(cause: Cause, form: Form, *, status: int) -> str:
-    """The body of the answer: one line, since HAProxy 2.6 would spell the end of one as %0A."""
+    """The body of the answer, one line; HAProxy ends a text's, since 2.6 would spell ours %0A."""
     match form:
         case Form.JSON:
             told = {"status": status, "reason": cause.word, "message": cause.sentence}

@@ -124,7 +124,7 @@ def test_without_explanations_the_answers_are_a_line(haproxy_binary: str) -> Non
     """With `--error-pages plain`, whatever the client likes."""
     with asking(haproxy_binary, APPS, rules=BY_AGENT, explains=False) as made:
         refused = page_of(made, "text/html")
-        assert (refused.status, refused.text) == (401, "401 Unauthorized")
+        assert (refused.status, refused.text) == (401, "401 Unauthorized\n")
         assert refused.headers["www-authenticate"] == 'Basic realm="my realm"'
         made.stop()
         reply = page_of(made, "application/json", "me:secret")

@@ -166,7 +166,7 @@ def test_a_refusal_is_told_to_all_who_wait(nap: Nap) -> None:
 
     replies = [raw(nap) for _ in range(2)]
 
-    assert replies[0] == (503, "5", f"503 Not started: {REFUSED.reason}")
+    assert replies[0] == (503, "5", f"503 Not started: {REFUSED.reason}\n")
     assert replies[1] == replies[0]
     assert time.monotonic() - began < 2.5
 
@@ -226,12 +226,12 @@ def test_a_wait_ends_after_the_time_of_the_label(nap: Nap) -> None:
     nap.becomes(awake=False, WAKE_TIMEOUT="1")
     began = time.monotonic()
 
-    assert raw(nap) == (503, "5", f"{LATE}: being started")
+    assert raw(nap) == (503, "5", f"{LATE}: being started\n")
     assert 0.9 < time.monotonic() - began < 3
     eventually(lambda: nap.ended == [(f"nap_{nap.port}", "timed-out")])
     nap.answer = lambda _: None
     time_out = raw(nap)
-    assert time_out[2] == f"{LATE}: the sidecar knows of no such app that can be woken"
+    assert time_out[2] == f"{LATE}: the sidecar knows of no such app that can be woken\n"
 
 
 def test_who_may_not_come_in_wakes_nothing(nap: Nap) -> None:
@@ -270,7 +270,7 @@ def test_while_the_sidecar_is_away_waiting_ends_early(nap: Nap) -> None:
         assert 4.5 < time.monotonic() - began < 8
     finally:
         hidden.rename(sock)
-    assert (status, text) == (503, "503 Not started: The sidecar cannot be reached")
+    assert (status, text) == (503, "503 Not started: The sidecar cannot be reached\n")
 
 
 def test_a_reload_ends_the_wait_of_the_old_worker(nap: Nap) -> None:

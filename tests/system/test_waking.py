@@ -129,7 +129,7 @@ def test_an_app_that_fails_to_start_answers_with_the_reason() -> None:
 
         for status, text, took in replies:
             assert status == 503
-            assert text == "503 Not started: its task failed"
+            assert text == "503 Not started: its task failed\n"
             assert took < 15
         assert asked(rig) == 1
         eventually(lambda: rig.sidecar.log("not woken"), "the log says so")
@@ -210,7 +210,7 @@ def test_a_wake_while_marathon_stays_away_ends_with_the_reason() -> None:
             rig.marathon.faults.hang = False
 
         assert (status, 5.5 < took < 9) == (503, True)
-        assert text.endswith("in time: Marathon does not answer"), text
+        assert text.endswith("in time: Marathon does not answer\n"), text
         eventually(lambda: rig.sidecar.log("not woken"), "the log says so")
         [line] = rig.sidecar.log("not woken")
         assert line["reason"].startswith("no task in time: Marathon does not answer: "), line
