@@ -30,7 +30,8 @@ def control(job: Job, scaler: Scaler) -> ControlServer:
 
     def state() -> dict[str, Any]:
         troubles = {f"{name}_trouble": text for name, text in _troubles(job).items()}
-        told = {"settings": shown(job.settings), **troubles}
+        tracing = job.exporter.told() if job.exporter is not None else None
+        told = {"settings": shown(job.settings), "tracing": tracing, **troubles}
         return {**describe(job.published.get()), **told}
 
     explainer = _explainer(job)

@@ -227,6 +227,8 @@ def status_lines(state: Mapping[str, Any], down: Down = frozenset()) -> Iterator
         yield f"  wanted: {reason}"
     yield from _if(reloads["refused"], "  REFUSED: {}")
     yield from _if(state["file_trouble"], "TROUBLE with the file of the next start: {}")
+    if tracing := state.get("tracing"):
+        yield _of_tracing(tracing)
     if state["held"]:
         yield f"HELD: a full fetch, since {state['held']['reason']}; `mlb-sidecar release` uses it"
     for path, why in state["certificates"]["troubles"].items():
@@ -241,6 +243,13 @@ def status_lines(state: Mapping[str, Any], down: Down = frozenset()) -> Iterator
         yield from _if(entry.get("idle", ""), "  {}")
         for backend in entry["backends"]:
             yield from _backend_lines(backend, down)
+
+
+def _of_tracing(told: Mapping[str, Any]) -> str:
+    lost = ", ".join(f"{count} {reason}" for reason, count in told["lost"].items())
+    number = sum(told["lost"].values())
+    why = f"{number} lost ({lost})" if number else "none lost"
+    return f"spans go to {told['endpoint']}: {told['exported']} arrived, {why}"
 
 
 def explanation_lines(told: Mapping[str, Any]) -> Iterator[str]:

@@ -158,6 +158,11 @@ class Meter:
         """So many spans do not arrive."""
         self._lost.labels(reason).inc(count)
 
+    def spans(self) -> tuple[int, dict[str, int]]:
+        """How many spans the collector took, and how many did not arrive, by reason."""
+        lost = {reason: count for reason, count in _totals(self._lost).items() if count}
+        return _totals(self._spans)[""], lost
+
     def _counter(self, name: str, told: str, *labels: str) -> Counter:
         return Counter(f"mlb_{name}", told, labels, registry=self.registry)
 
@@ -170,3 +175,10 @@ class Meter:
 def _words(name: str) -> str:
     """The name of a class as a label: AddServer is add_server."""
     return _HUMP.sub("_", name).lower()
+
+
+def _totals(counter: Counter) -> dict[str, int]:
+    """What was counted, by the reason; by an empty one where there are none."""
+    [family] = counter.collect()
+    found = (each for each in family.samples if each.name.endswith("_total"))
+    return {each.labels.get("reason", ""): int(each.value) for each in found}

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -15,6 +16,8 @@ from sidecar.syslog import Syslog
 _NO_SYSLOG = "/dev/null"  # as marathon-lb says it
 _SEVERITIES = {"debug": 7, "info": 6, "warning": 4}
 _ERROR = 3
+_SAY_AGAIN = 60.0
+_MOST_KINDS = 100
 _LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -74,17 +77,37 @@ def _listen_to_libraries() -> None:
 
 
 class _OfLibraries(logging.Handler):
-    """Passes on what libraries log through the standard library."""
+    """Passes on what libraries log through the standard library; each kind once a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+        """When a kind was told, and how often it came since."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell it as a line of ours."""
+        """Tell it as a line of ours, unless its like was told just now."""
+        kind, now = (record.name, str(record.msg)), self._clock()
+        at, more = self._told.pop(kind, (-_SAY_AGAIN, 0))
+        if now - at < _SAY_AGAIN:
+            self._told[kind] = (at, more + 1)
+            return
+        self._told[kind] = (now, 0)
+        if len(self._told) > _MOST_KINDS:
+            del self._told[next(iter(self._told))]
         log = structlog.get_logger("sidecar")
         tell = log.error if record.levelno >= logging.ERROR else log.warning
         try:
             text = record.getMessage()
         except (TypeError, ValueError):  # words and arguments that do not fit
             text = str(record.msg)
-        tell("a library says", of=record.name, text=text, exc_info=record.exc_info or None)
+        tell(
+            "a library says",
+            of=record.name,
+            text=text,
+            more_like_it=more or None,
+            exc_info=record.exc_info or None,
+        )
 
 
 def _nothing() -> None:

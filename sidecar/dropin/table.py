@@ -123,8 +123,8 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "--ssl-certs",
         "text",
-        "PEM files or folders for the HTTPS port, separated by commas; a self-signed one is made"
-        " where there is none.",
+        "PEM files or folders for the HTTPS port, separated by commas; they have to be there."
+        " Without this flag, a self-signed one is made where the default is not there.",
         default="/etc/ssl/cert.pem",
     ),
     Flag(

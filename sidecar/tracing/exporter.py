@@ -5,9 +5,12 @@ environment count: endpoint, headers, timeout, certificates, service name, sizes
 """
 
 import os
+import sys
 import threading
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
 from sidecar.errors import UsageError
 from sidecar.meter import Meter
@@ -16,6 +19,7 @@ from sidecar.tracing.sampled import Sampled
 
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _SERVICE_NAME = "marathon-lb"
+_SCOPE = "marathon-lb-sidecar"
 _PATH = "/v1/traces"
 _SERVER_ERROR = 500
 _NANOSECONDS = 1000  # in a microsecond
@@ -44,11 +48,17 @@ class Exporter:
                 BatchSpanProcessor,
                 SpanExportResult,
             )
+            from opentelemetry.sdk.util.instrumentation import (  # noqa: PLC0415
+                InstrumentationScope,
+            )
         except ImportError as error:
             raise UsageError(
                 "tracing needs the OpenTelemetry SDK, which is not installed here;"
-                " install the package's extra 'tracing'"
+                " install the package's extra 'tracing', from the project's folder by:"
+                f" {sys.executable} -m pip install '.[tracing]'"
             ) from error
+        self._meter, self._endpoint = meter, collector_of(endpoint, os.environ)
+        self._scope = InstrumentationScope(_SCOPE, version(_SCOPE))
         self._trace, self._sdk = trace, sdk
         name = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": _SERVICE_NAME}
         self._resource = Resource.create(name)
@@ -88,12 +98,18 @@ class Exporter:
             resource=self._resource,
             attributes={**_attributes(sampled), **more},
             kind=trace.SpanKind.SERVER,
+            instrumentation_scope=self._scope,
             status=trace.Status(trace.StatusCode.ERROR if failed else trace.StatusCode.UNSET),
             start_time=sampled.began * _NANOSECONDS,
             end_time=sampled.ended * _NANOSECONDS,
         )
         if self._deliveries.enters():
             self._processor.on_end(span)
+
+    def told(self) -> dict[str, Any]:
+        """Where spans go, how many arrived, and how many did not, by reason."""
+        arrived, lost = self._meter.spans()
+        return {"endpoint": self._endpoint, "exported": arrived, "lost": lost}
 
     def close(self) -> None:
         """Send what waits, for two seconds at most, and end."""
@@ -122,6 +138,13 @@ def traces_url(endpoint: str) -> str:
     return address if not rest or "/" in rest else f"{scheme}://{rest}{_PATH}"
 
 
+def collector_of(endpoint: str, environment: Mapping[str, str]) -> str:
+    """Where spans go, for people: without what may be secret in it."""
+    given = (environment.get(name) for name in ENDPOINT_VARIABLES)
+    parts = urlsplit(endpoint or next(filter(None, given), ""))
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def is_wanted(endpoint: str, environment: Mapping[str, str]) -> bool:
     """Whether anybody is to be told of spans."""
     return bool(endpoint or any(environment.get(name) for name in ENDPOINT_VARIABLES))
@@ -130,6 +153,7 @@ def is_wanted(endpoint: str, environment: Mapping[str, str]) -> bool:
 def _attributes(sampled: Sampled) -> dict[str, str | int]:
     told: dict[str, str | int] = {
         "http.request.method": sampled.method,
+        "url.scheme": sampled.scheme,
         "server.address": sampled.host,
         "url.path": sampled.path,
         "http.response.status_code": sampled.status,

@@ -32,6 +32,7 @@ class Sampled:
     backend: str = ""
     server: str = ""
     timers: Mapping[str, int] = attrs.field(factory=dict)
+    scheme: str = ""
 
 
 def read_sampled(arguments: Mapping[str, object]) -> Sampled:
@@ -69,6 +70,7 @@ def read_sampled(arguments: Mapping[str, object]) -> Sampled:
         text("backend"),
         text("server"),
         _timers(text("timers")),
+        text("scheme"),
     )
 
 

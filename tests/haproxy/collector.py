@@ -19,6 +19,7 @@ class Span:
 
     name: str
     service: str
+    scope: str
     trace_id: str
     span_id: str
     parent_id: str
@@ -58,6 +59,7 @@ class Collector:
                         Span(
                             span.name,
                             service,
+                            scope.scope.name,
                             span.trace_id.hex(),
                             span.span_id.hex(),
                             span.parent_span_id.hex(),

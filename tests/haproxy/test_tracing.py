@@ -88,7 +88,7 @@ def test_a_trace_is_begun_and_its_span_tells_what_came_of_the_request(
     span = span_of(collector, ask(traced)["traceparent"])
 
     assert span.parent_id == ""
-    assert span.service == "marathon-lb"
+    assert (span.service, span.scope) == ("marathon-lb", "marathon-lb-sidecar")
     assert collector.paths == {"/v1/traces"}
     assert before - 1_000_000 < span.began <= span.ended < time.time_ns()
     backend = next(str(name) for name in traced.site.desired.backends if name.startswith("web"))
@@ -98,6 +98,7 @@ def test_a_trace_is_begun_and_its_span_tells_what_came_of_the_request(
     assert span.attributes.pop("haproxy.server")
     assert span.attributes == {
         "http.request.method": "GET",
+        "url.scheme": "http",
         "server.address": "web.test",
         "url.path": "/x",
         "http.response.status_code": 200,

@@ -109,6 +109,17 @@ def test_what_has_no_effect_is_shown_apart_from_problems() -> None:
     assert f"notice: app /web: HAPROXY_3_VHOST: {reason}" in list(status_lines(described))
 
 
+def test_status_says_where_spans_go_where_tracing_is_on() -> None:
+    """In a line, and how many are lost, by reason; nothing where it is off."""
+    state = describe(a_status())
+    lost = {"unreachable": 3, "queue full": 1}
+    tracing = {"endpoint": "http://c:4318", "exported": 7, "lost": lost}
+
+    told = "spans go to http://c:4318: 7 arrived, 4 lost (3 unreachable, 1 queue full)"
+    assert told in list(status_lines({**state, "tracing": tracing}))
+    assert not [line for line in status_lines(state) if "spans" in line]
+
+
 @pytest.mark.parametrize(("said", "shown"), [("9877", 9877), ("", None), ("many", None)])
 def test_maxconn_is_a_number(said: str, shown: int | None) -> None:
     """Null where HAProxy has not said it."""

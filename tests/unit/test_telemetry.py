@@ -173,6 +173,32 @@ def test_what_libraries_log_has_the_same_form() -> None:
     assert "ValueError: invalid literal" in gone["exception"]
 
 
+def test_what_a_library_logs_again_and_again_is_told_once_a_minute() -> None:
+    """Such as a collector that is away; what was left out is counted, and others are told."""
+    stream, _ = lines("json")
+    now = 100.0
+    handler = telemetry._OfLibraries(lambda: now)
+
+    def say(text: str, *arguments: object) -> None:
+        handler.handle(logging.LogRecord("otel", logging.WARNING, "", 0, text, arguments, None))
+
+    for number in range(5):
+        say("retrying in %d s", number)
+    say("something else")
+    now = 160.0
+    say("retrying in %d s", 6)
+
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(each["text"], each.get("more_like_it")) for each in told] == [
+        ("retrying in 0 s", None),
+        ("something else", None),
+        ("retrying in 6 s", 4),
+    ]
+    for number in range(1000):
+        say(f"number {number}")
+    assert len(handler._told) == 100
+
+
 def test_the_newest_setting_alone_is_used_for_libraries() -> None:
     """One line, where the log is set up twice."""
     first, _ = lines("json")

@@ -50,6 +50,21 @@ def test_spans_that_arrive_are_counted(meter: Meter) -> None:
     assert (len(collector.spans), lost(meter)) == (3, {})
 
 
+def test_where_spans_go_and_what_becomes_of_them_is_told(meter: Meter) -> None:
+    """For `status`, without a password in a collector's address."""
+    with collecting() as collector:
+        exporter = Exporter(collector.url.replace("//", "//me:secret@"), meter)
+        assert exporter.told() == {"endpoint": collector.url, "exported": 0, "lost": {}}
+        exporter.take(SPAN, {})
+        eventually(lambda: exported(meter) == 1)
+        collector.status = 400
+        exporter.take(SPAN, {})
+        eventually(lambda: lost(meter))
+        told = exporter.told()
+        exporter.close()
+    assert (told["exported"], told["lost"]) == (1, {"refused": 1})
+
+
 @pytest.mark.parametrize(("status", "reason"), [(400, "refused"), (500, "collector error")])
 def test_spans_that_a_collector_does_not_take_are_lost(
     meter: Meter, status: int, reason: str
