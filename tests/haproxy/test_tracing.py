@@ -47,7 +47,9 @@ def traced(haproxy_binary: str, exporter: Exporter) -> Iterator[Asking]:
     """An HAProxy in which requests are sampled unless their app says otherwise."""
     views = Published(RoutingView())
     table = {"trace": tracing(exporter, views)}
-    with asking(haproxy_binary, APPS, handlers=table, traced=ALL) as made:
+    with asking(
+        haproxy_binary, APPS, handlers=table, traced=ALL, certificates=["web.test"]
+    ) as made:
         views.publish(made.views.get())
         yield made
 
@@ -106,6 +108,15 @@ def test_a_trace_is_begun_and_its_span_tells_what_came_of_the_request(
         "haproxy.backend": backend,
         "marathon.app": "/web",
     }
+
+
+def test_a_span_tells_by_which_scheme_its_request_came(
+    traced: Asking, collector: Collector
+) -> None:
+    """TLS ends at HAProxy."""
+    reply = traced.site.ask(Ask("https", host="web.test"))
+
+    assert span_of(collector, reply.seen["traceparent"]).attributes["url.scheme"] == "https"
 
 
 def test_a_sampled_trace_that_comes_in_goes_on_below_us(

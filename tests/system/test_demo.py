@@ -62,6 +62,8 @@ def test_the_demonstration_serves_shows_what_happens_and_leaves_nothing() -> Non
     with demo() as shown:
         web = shown.address("virtual hosts")
         marathon = shown.address("Marathon")
+        eventually(lambda: "pages     at=" in shown.said, "its log begins")
+        assert shown.said.index("Ctrl-C ends it") < shown.said.index("pages     at=")
         eventually(answers(web, "hello.localhost", "/", "/hello"), "the page is served")
         eventually(answers(web, "shop.localhost", "/api/basket", "/shop/api"), "the API is")
 

@@ -31,3 +31,5 @@ def test_a_request_arrives_at_the_collector_under_its_apps_true_name(
         assert span.attributes["marathon.app"] == "/told"
         eventually(lambda: "mlb_spans_exported_total 1.0" in get(rig.ports.web, "/metrics")[1])
         assert rig.sidecar.state()["problems"] == []
+        told = {"endpoint": collector.url, "exported": 1, "lost": {}}
+        assert rig.sidecar.state()["tracing"] == told
