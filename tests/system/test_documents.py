@@ -30,7 +30,7 @@ _WITHIN = 30
 _NOT_HERE: Mapping[str, str] = {
     r"make |git clone|\.venv/bin/pytest": "tests/unit/test_readme.py has make resolve its targets",
     r"docker |export MARATHON": "tests/e2e: the image, its roles, the Compose file",
-    r"pip install": "tools/check_wheel.py installs the package",
+    r"(\.venv/bin/)?pip install": "tools/check_wheel.py installs the package",
     r"haproxy/start-beside.sh": "tests/haproxy/test_beside.py",
     r"mlb-sidecar zdd": "tests/system/test_zdd.py",
     r"mlb-sidecar (run|sse|poll|demo)(?!.* --longhelp)": "the main job: tests/system",
