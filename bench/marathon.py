@@ -227,6 +227,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (as it has it)
+        """Whoever asked has gone, as each balancer does in the end; all else is a fault of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 def main() -> None:
     """Serve a cluster of the size that the arguments give, until the input ends."""
