@@ -31,11 +31,17 @@ def test_the_page_of_results_is_of_the_last_whole_run(results: dict[str, Any]) -
 
 
 def test_the_readme_claims_what_was_measured(results: dict[str, Any]) -> None:
-    """The first request at 1000 apps with 10 tasks each, and the requests under change."""
+    """The first request at both large sizes, and the requests and reloads under change."""
     readme = " ".join((ROOT / "README.md").read_text().split())
-    times = {name: figures["arrival"] for name, figures in results["reaction"]["1000 x 10"].items()}
-    load = results["churn"][Ours.name]["load"]
+    churn = results["churn"][Ours.name]
+    load = churn["load"]
 
-    assert f"first request {shown(times[Ours.name]['p50'])} after" in readme
-    assert f"it is {shown(times[MarathonLb.name]['p50'])}" in readme
-    assert f"of {load['count'] + load['failed']:,} requests failed" in readme
+    def first(size: str, name: str) -> str:
+        return shown(results["reaction"][size][name]["arrival"]["p50"])
+
+    assert f"first request {first('1000 x 10', Ours.name)} after" in readme
+    assert f"it is {first('1000 x 10', MarathonLb.name)}" in readme
+    larger = f"{first('1000 x 50', Ours.name)} against {first('1000 x 50', MarathonLb.name)}"
+    assert f"at 50 tasks each {larger}" in readme
+    assert load["failed"] == churn["reloads"] == 0
+    assert f"none of {load['count']:,} requests failed, and HAProxy was not reloaded" in readme

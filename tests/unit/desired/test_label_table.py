@@ -1,7 +1,6 @@
 """The labels' manuals say what is so: examples are read, and changes come about as they say."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import attrs
 import pytest
@@ -15,24 +14,19 @@ from sidecar.desired.label_manual import Change
 from sidecar.desired.label_table import LABELS, Label
 from sidecar.desired.labels import PortLabels, read_port_labels
 from sidecar.desired.model import Desired
-from sidecar.haproxy.archetypes import PoolSizes
-from sidecar.haproxy.config import Renderer
 from sidecar.haproxy.layout import Layout
 from sidecar.plan.abilities import Abilities
 from sidecar.plan.diff import plan
 from sidecar.plan.steps import Plan
 from tests.builders import an_app, part_of, tasks
 from tests.haproxy_model import observe
+from tests.rendering import LAYOUT, LIVE, RENDERER
 
-_RENDERER = Renderer(str(Path(__file__).resolve().parents[3] / "haproxy"))
-_LAYOUT = Layout(
-    "/state",
-    "/share",
-    https_port=None,
-    bound=frozenset(range(10000, 10100)),
-    pools=PoolSizes(2, 1),
-)
-_LAYOUTS = {"with spares": _LAYOUT, "3.4": attrs.evolve(_LAYOUT, makes_backends=True)}
+_PORTS = frozenset(range(10000, 10100))
+_LAYOUTS = {
+    "with spares": attrs.evolve(LAYOUT, bound=_PORTS),
+    "3.4": attrs.evolve(LIVE, bound=_PORTS),
+}
 _CHECK = {"protocol": "HTTP", "path": "/", "portIndex": 0}
 
 
@@ -51,8 +45,8 @@ def _desired(labels: Mapping[str, str]) -> Desired:
 
 def _planned(before: Desired, after: Desired, layout: Layout) -> Plan:
     abilities = Abilities(makes_backends=layout.makes_backends)
-    observed = observe(before, _RENDERER, layout)
-    return plan(after, observed, _RENDERER.expected(after, layout), abilities=abilities)
+    observed = observe(before, RENDERER, layout)
+    return plan(after, observed, RENDERER.expected(after, layout), abilities=abilities)
 
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: label.name)
