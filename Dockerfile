@@ -68,6 +68,6 @@ USER 900:900
 WORKDIR /marathon-lb
 EXPOSE 80 443 9090 9091 9099
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["mlb-healthy"]
-# -s: tini reaps zombies also where it is not process 1, as in a pod.
-ENTRYPOINT ["tini", "-s", "--", "mlb-entry"]
+# It has tini before it.
+ENTRYPOINT ["mlb-entry"]
 CMD ["sse", "--health-check", "--group", "external"]

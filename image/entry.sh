@@ -113,8 +113,8 @@ stop_later() {
     kill -TERM "$child" 2>/dev/null || :
 }
 
-# Who names this file, as marathon-lb's /marathon-lb/run, goes without the image's own entry point:
-# somebody has to reap what ends here.
+# Somebody has to reap what ends here, also where this file is named as marathon-lb's
+# /marathon-lb/run. -s: tini does so where it is not process 1 too, as in a pod.
 parent=''
 read -r parent 2>/dev/null <"/proc/$PPID/comm" || :
 if [ "$parent" != tini ] && command -v tini >/dev/null && command -v mlb-entry >/dev/null; then
